@@ -1,0 +1,40 @@
+# Everything happens in .venv, which `make setup` makes and keeps up to date.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long format clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## Install both distributions and the tools of development into .venv
+
+$(VENV)/.installed: pyproject.toml device/pyproject.toml cloud/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "groupnl needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.12 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@echo "Installing groupnl and PyTorch into $(VENV): a few minutes and about 6 GB the first time"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ./device --editable ./cloud --group dev
+	@touch $@
+
+demo: setup ## Convert, train, corrupt, export and run on a "device" without PyTorch: under 5 minutes
+	$(BIN)/groupnl demo --out demo
+
+test: setup ## What CI runs: format, lint, types, import rules, tests
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not long"
+
+test-long: setup ## Wide sweeps and long fuzzing; takes up to an hour
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m long
+
+format: setup ## Format and fix what a tool can fix
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+clean: ## Remove what the commands above made
+	rm -rf $(VENV) demo .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

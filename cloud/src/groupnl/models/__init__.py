@@ -1,0 +1,37 @@
+"""Nets: conversion of any net by a policy, the zoo of published ones, and checkpoints that rebuild their nets.
+
+The zoo is registered with timm on import: ``timm.create_model("groupnl_resnet18", num_classes=10)``.
+"""
+
+from groupnl.models.architecture import Architecture, Conversion, architecture_of
+from groupnl.models.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint, save_checkpoint
+from groupnl.models.convert import ConversionReport, Replaced, Skipped, convert_
+from groupnl.models.edit import Edit, Policy
+from groupnl.models.policies import POLICIES, SparseBottleneckPolicy, SparseDepthwisePolicy, StandardPolicy
+from groupnl.models.resnet8 import ResNet8
+from groupnl.models.zoo import ZOO, ZooRow, create_model, zoo_names
+
+__all__ = [
+    "POLICIES",
+    "ZOO",
+    "Architecture",
+    "CheckpointInfo",
+    "Conversion",
+    "ConversionReport",
+    "Edit",
+    "Policy",
+    "Replaced",
+    "ResNet8",
+    "Skipped",
+    "SparseBottleneckPolicy",
+    "SparseDepthwisePolicy",
+    "StandardPolicy",
+    "ZooRow",
+    "architecture_of",
+    "convert_",
+    "create_model",
+    "load_checkpoint",
+    "read_checkpoint",
+    "save_checkpoint",
+    "zoo_names",
+]
