@@ -1,0 +1,247 @@
+"""What ``groupnl demo`` does: each step through the same functions that the other commands call."""
+
+import json
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from groupnl.analysis import complexity
+from groupnl.cli.datasets import preprocessing_of
+from groupnl.cli.device_process import run_device
+from groupnl.cli.evaluate import table_of
+from groupnl.cli.export import measured_figures
+from groupnl.cli.report import write_page
+from groupnl.cli.train import new_net, save_net
+from groupnl.data import ImageSet, load
+from groupnl.evaluation import evaluate, predictions
+from groupnl.export import export_bundle
+from groupnl.nn import GroupNLConv2d
+from groupnl.report import GroupMaps, draw_maps, verdicts
+from groupnl.training import TrainConfig, train
+from groupnl_device.atomic import write_atomically
+from groupnl_device.bench import hardware
+from groupnl_device.nlf import channel_map
+from groupnl_device.preprocessing import Preprocessing
+
+NETS = ("resnet8", "groupnl_resnet8")
+CORRUPTIONS = (
+    "gaussian_noise",
+    "shot_noise",
+    "defocus_blur",
+    "brightness",
+    "contrast",
+    "jpeg_compression",
+    "pixelate",
+)
+MIN_CLEAN_ACCURACY = 0.7  # both nets: below it something is broken, whatever the seed
+MAPS_LAYER = "layer1.conv1"
+BENCH_ROUNDS = 3  # of each net, taking turns, so that a busy moment of the machine meets both
+PACKAGES = ("groupnl", "groupnl-device", "torch", "timm", "accelerate", "onnx", "onnxruntime", "numpy")
+
+Say = Callable[[Any], None]
+
+
+def run_demo(out: Path, *, epochs: int, seed: int, say: Say) -> tuple[dict[str, Any], list[str]]:
+    """Do everything and write ``out/results.json`` and ``out/report.html``.
+
+    Args:
+        out: A folder; what an earlier demo left there is replaced.
+        epochs: Of each net.
+        seed: Of the weights, the order, the augmentation, the corruptions and the GroupNL pairs.
+        say: Told what happens.
+
+    Returns:
+        The content of results.json, and what did not pass (empty: all did).
+    """
+    began = time.perf_counter()
+    _clear(out)
+    train_set, test_set = load("openicons", split="train"), load("openicons", split="test")
+    preprocessing = preprocessing_of(train_set)
+    classes = len(train_set.class_names)
+    say(f"OpenIcons: {len(train_set):,} training and {len(test_set):,} test pictures of {classes} classes")
+    pictures = _write_pictures(test_set, out / "pictures")
+
+    nets: dict[str, dict[str, Any]] = {}
+    models: dict[str, nn.Module] = {}
+    for name in NETS:
+        say(f"\n{name}: training {epochs} epochs")
+        models[name], nets[name] = _train_and_measure(name, train_set, test_set, preprocessing, out, epochs, seed, say)
+    for name in NETS:
+        say(f"{name}: running its bundle in a process without PyTorch")
+        nets[name]["agreement"] = _agreement(models[name], test_set, preprocessing, out / f"{name}.gnl", pictures)
+    _measure_latency(nets, out)
+    shutil.rmtree(pictures)
+
+    maps = draw_maps(_maps_of(models["groupnl_resnet8"], test_set, preprocessing))
+    write_atomically(out / "maps.png", lambda file: file.write(maps))
+    results = {
+        "nets": nets,
+        "baseline": "resnet8",
+        "data": "OpenIcons",
+        "classes": classes,
+        "train_images": len(train_set),
+        "test_images": len(test_set),
+        "epochs": epochs,
+        "seed": seed,
+        "command": f"groupnl demo --epochs {epochs} --seed {seed}",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "hardware": hardware(),
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in PACKAGES}},
+        "pictures": {f"What {MAPS_LAYER} of groupnl_resnet8 makes of one test picture": "maps.png"},
+        "seconds": time.perf_counter() - began,
+    }
+    written = json.dumps(results, indent=2, allow_nan=False) + "\n"
+    write_atomically(out / "results.json", lambda file: file.write(written.encode()))
+    write_page(results, out, out / "report.html", "ResNet-8 and its GroupNL twin, from training to device")
+    say("")
+    for sentence in verdicts(results):
+        say(f"- {sentence}")
+    say(f"\nfigures: {out / 'results.json'}\nreport:  {out / 'report.html'}\n{results['seconds']:.0f} seconds in all")
+    return results, _failures(nets)
+
+
+def _train_and_measure(
+    name: str,
+    train_set: ImageSet,
+    test_set: ImageSet,
+    preprocessing: Preprocessing,
+    out: Path,
+    epochs: int,
+    seed: int,
+    say: Say,
+) -> tuple[nn.Module, dict[str, Any]]:
+    options = {"seed": seed} if name.startswith("groupnl_") else {}
+    _, model = new_net(name, train_set, seed, options)
+    cost = complexity(model, preprocessing.input_size)
+    config = TrainConfig(epochs=epochs, batch_size=64, lr=0.05, label_smoothing=0.1, seed=seed, test_every=epochs)
+    run_dir = out / "runs" / name
+    trained = train(
+        model,
+        train_set,
+        test_set,
+        config,
+        run_dir,
+        preprocessing=preprocessing,
+        save=partial(save_net, name=name, train_set=train_set),
+    )
+    result = evaluate(
+        model, test_set, preprocessing=preprocessing, corruptions=CORRUPTIONS, batch_size=64, seed=seed, name=name
+    )
+    say(table_of(result))
+    exported = export_bundle(
+        model,
+        out / f"{name}.gnl",
+        example_input=torch.zeros(1, *preprocessing.input_size),
+        preprocessing=preprocessing,
+        class_names=train_set.class_names,
+        name=name,
+        test_images=test_set.images,
+        measured=measured_figures(result),
+    )
+    return model, {
+        "params": cost.params,
+        "macs": cost.macs,
+        "elementwise": cost.elementwise,
+        "activation_bytes": cost.activation_bytes,
+        "gradient_bytes": cost.gradient_bytes,
+        "clean_accuracy": result.clean_accuracy,
+        "mean_error": result.mean_error,
+        "corruptions": dict(result.corruptions),
+        "train_accuracy": trained.train_accuracy,
+        "train_seconds": trained.seconds,
+        "bundle_bytes": exported.size_bytes,
+        "export_max_relative_difference": exported.agreement.max_relative_difference,
+    }
+
+
+def _agreement(
+    model: nn.Module, test_set: ImageSet, preprocessing: Preprocessing, bundle: Path, pictures: Path
+) -> float:
+    """Share of the test pictures, read from files by the device, on which it chooses the class that PyTorch chooses."""
+    answers = run_device(["run", str(bundle), str(pictures), "--top", "1"])["pictures"]
+    device = torch.tensor([answer["top"][0]["index"] for answer in answers])  # the files' names are in order
+    ours = predictions(model, test_set, preprocessing=preprocessing).cpu()
+    return float((device == ours).double().mean())
+
+
+def _measure_latency(nets: dict[str, dict[str, Any]], out: Path) -> None:
+    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in nets}
+    for _ in range(BENCH_ROUNDS):
+        for name in nets:
+            rounds[name].append(run_device(["bench", str(out / f"{name}.gnl"), "--threads", "1", "--runs", "300"]))
+    for name, measured in rounds.items():
+        measured.sort(key=lambda one: float(one["latency_ms_median"]))
+        middle = measured[BENCH_ROUNDS // 2]
+        for key in ("latency_ms_median", "latency_ms_p90", "cold_start_ms", "peak_memory_bytes", "threads"):
+            nets[name][key] = middle[key]
+
+
+def _maps_of(model: nn.Module, test_set: ImageSet, preprocessing: Preprocessing) -> GroupMaps:
+    """What one layer makes of the test picture whose seed maps vary most."""
+    layer = model.get_submodule(MAPS_LAYER)
+    if not isinstance(layer, GroupNLConv2d):
+        raise TypeError(f"{MAPS_LAYER} is a {type(layer).__name__}")
+    seen: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
+    candidates = test_set.images[:64]
+    with torch.no_grad():
+        model(torch.from_numpy(preprocessing.normalize(candidates.numpy())))
+    handle.remove()
+    index = int(seen[0][:, : layer.seed_channels].std(dim=(2, 3)).mean(dim=1).argmax())
+    maps = seen[0][index].double().numpy()
+    source, pair = channel_map(
+        seed_channels=layer.seed_channels,
+        out_channels=layer.out_channels,
+        nl_groups=layer.nl_groups,
+        copies=layer.copies,
+    )
+    return GroupMaps(
+        layer=MAPS_LAYER,
+        formula="sin(period (y - shift))",
+        picture=candidates[index].permute(1, 2, 0).numpy(),
+        seed_maps=maps[: layer.seed_channels],
+        generated=maps[layer.seed_channels :],
+        source=source,
+        pair=pair,
+        period=layer.period.flatten().numpy()[pair],
+        shift=layer.shift.flatten().numpy()[pair],
+    )
+
+
+def _write_pictures(images: ImageSet, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for index, picture in enumerate(images.images.permute(0, 2, 3, 1).numpy()):
+        Image.fromarray(np.ascontiguousarray(picture)).save(folder / f"{index:06d}.png")
+    return folder
+
+
+def _clear(out: Path) -> None:
+    """Remove what an earlier demo wrote, and nothing else."""
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out}: is a file; expected a folder")
+    for name in ("runs", "pictures"):
+        shutil.rmtree(out / name, ignore_errors=True)
+    for file in (*out.glob("*.gnl"), out / "results.json", out / "report.html", out / "maps.png"):
+        file.unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+
+
+def _failures(nets: dict[str, dict[str, Any]]) -> list[str]:
+    failures = []
+    for name, net in nets.items():
+        if net["clean_accuracy"] < MIN_CLEAN_ACCURACY:
+            failures.append(f"{name}: clean accuracy {net['clean_accuracy']:.1%}, expected {MIN_CLEAN_ACCURACY:.0%}")
+        if net["agreement"] < 1:
+            failures.append(f"{name}: device and PyTorch differ on {1 - net['agreement']:.2%} of the pictures")
+    return failures

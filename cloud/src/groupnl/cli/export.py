@@ -1,0 +1,93 @@
+"""``groupnl export``: a trained net as a bundle for devices."""
+
+import json as json_format
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from groupnl.cli.datasets import DataDirOption, ImageSizeOption, ProtocolOption, load_split
+from groupnl.cli.nets import ModelOptions, NetArgument, parse_options, resolve_net
+from groupnl.cli.output import JsonOption, Output, ResultFailedError
+
+if TYPE_CHECKING:
+    from groupnl.evaluation import Evaluation
+
+
+def export(
+    net: NetArgument,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.gnl", help="The bundle.")],
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Check the bundle on this data's test pictures; default: noise.")
+    ] = None,
+    data_dir: DataDirOption = None,
+    protocol: ProtocolOption = "random",
+    image_size: ImageSizeOption = None,
+    measured: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="What groupnl evaluate wrote: goes into the manifest.")
+    ] = None,
+    model_option: ModelOptions = None,
+    json: JsonOption = None,
+) -> None:
+    """Write a net as a bundle, checked against PyTorch before it is written.
+
+    Example: [bold]groupnl export runs/icons/model.safetensors --data openicons --out icons.gnl[/bold]
+    """
+    import torch
+
+    from groupnl.evaluation import Evaluation
+    from groupnl.export import DisagreementError, export_bundle
+
+    with Output(json).words() as output:
+        found = resolve_net(net, parse_options(model_option))
+        if found.module is None:
+            raise ValueError(f"{net} is a bundle already")
+        if found.preprocessing is None:
+            raise ValueError(f"{net} does not say how pictures become its input: export a checkpoint that train wrote")
+        test_set = None
+        if data is not None:
+            size = image_size or found.preprocessing.input_size[1]
+            test_set = load_split(data, "test", data_dir, protocol, size)
+        names = found.class_names or (test_set.class_names if test_set else ())
+        if not names:
+            raise ValueError(f"{net} does not name its classes: give --data, whose classes it then has")
+        figures = None
+        if measured is not None:
+            result = Evaluation.from_dict(json_format.loads(measured.read_text(encoding="utf-8")))
+            figures = measured_figures(result)
+        try:
+            report = export_bundle(
+                found.module,
+                out,
+                example_input=torch.zeros(1, *found.preprocessing.input_size),
+                preprocessing=found.preprocessing,
+                class_names=names,
+                name=found.name,
+                test_images=test_set.images if test_set else None,
+                measured=figures,
+            )
+        except DisagreementError as error:
+            raise ResultFailedError(str(error)) from error
+        agreement = report.agreement
+        output.say(
+            f"wrote {report.path}: {report.size_bytes:,} bytes; the pairs of {report.layers} GroupNL layers are "
+            f"rebuilt from seeds\nagrees with PyTorch on {agreement.same_top1} of {agreement.images} pictures, logits "
+            f"differ by at most {agreement.max_relative_difference:.1e} of their scale"
+        )
+        output.finish(
+            {
+                "bundle": str(report.path),
+                "bundle_bytes": report.size_bytes,
+                "entry_bytes": dict(report.entry_bytes),
+                "agreement": agreement.to_dict(),
+            }
+        )
+
+
+def measured_figures(result: "Evaluation") -> dict[str, Any]:
+    """What of an evaluation a manifest shows."""
+    figures: dict[str, Any] = {"data": result.data, "images": result.images, "clean_accuracy": result.clean_accuracy}
+    if result.mean_error is not None:
+        figures["mean_error"] = result.mean_error
+        figures["corruption_errors"] = {name: found["error"] for name, found in result.corruptions.items()}
+    return figures

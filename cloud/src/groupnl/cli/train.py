@@ -1,0 +1,128 @@
+"""``groupnl train``: train a net on a data set."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from groupnl.cli.datasets import (
+    DataDirOption,
+    DataOption,
+    ImageSizeOption,
+    ProtocolOption,
+    load_split,
+    preprocessing_of,
+)
+from groupnl.cli.nets import ModelOptions, NetArgument, parse_options, resolve_net
+from groupnl.cli.output import JsonOption, Output, ResultFailedError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from groupnl.data import ImageSet
+
+
+def train(
+    net: NetArgument,
+    data: DataOption,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="The run's folder; new, or with --resume an old one.")
+    ],
+    data_dir: DataDirOption = None,
+    protocol: ProtocolOption = "random",
+    image_size: ImageSizeOption = None,
+    model_option: ModelOptions = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 30,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per step, over all processes.")] = 128,
+    optimizer: Annotated[str, typer.Option(help="sgd or adamw.")] = "sgd",
+    lr: Annotated[float, typer.Option(help="Highest learning rate; about 0.1 suits sgd, 0.001 adamw.")] = 0.1,
+    weight_decay: float = 5e-4,
+    warmup_epochs: Annotated[float, typer.Option(help="Before the cosine.")] = 1.0,
+    label_smoothing: float = 0.0,
+    ema_decay: Annotated[float | None, typer.Option(help="Average the weights; tested and saved instead.")] = None,
+    mixup_alpha: Annotated[float, typer.Option(help="0 is off.")] = 0.0,
+    cutmix_alpha: Annotated[float, typer.Option(help="0 is off.")] = 0.0,
+    crop_padding: Annotated[int, typer.Option(help="Of the random crop, in pixels; 0 is off.")] = 4,
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    compile_: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the initial weights, the order and the augmentation.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    json: JsonOption = None,
+) -> None:
+    """Train a net; leaves checkpoint, log and resumable state in a folder.
+
+    Example: [bold]groupnl train groupnl_resnet8 --data openicons --epochs 20 --out runs/icons[/bold]
+    """
+    from groupnl.training import TrainConfig, TrainingError
+    from groupnl.training import train as run
+
+    with Output(json).words() as output:
+        config = TrainConfig(
+            epochs=epochs,
+            batch_size=batch_size,
+            optimizer=_one_of("optimizer", optimizer, "sgd", "adamw"),
+            lr=lr,
+            weight_decay=weight_decay,
+            warmup_epochs=warmup_epochs,
+            label_smoothing=label_smoothing,
+            ema_decay=ema_decay,
+            mixup_alpha=mixup_alpha,
+            cutmix_alpha=cutmix_alpha,
+            crop_padding=crop_padding,
+            precision=_one_of("precision", precision, "fp32", "bf16", "fp16"),
+            compile=compile_,
+            seed=seed,
+        )
+        train_set = load_split(data, "train", data_dir, protocol, image_size)
+        test_set = load_split(data, "test", data_dir, protocol, image_size)
+        name, model = new_net(net, train_set, seed, parse_options(model_option))
+        try:
+            result = run(
+                model,
+                train_set,
+                test_set,
+                config,
+                out,
+                preprocessing=preprocessing_of(train_set),
+                resume=resume,
+                save=partial(save_net, name=name, train_set=train_set),
+            )
+        except TrainingError as error:
+            raise ResultFailedError(str(error)) from error
+        accuracy = "not measured" if result.test_accuracy is None else f"{result.test_accuracy:.2%}"
+        output.say(f"test accuracy {accuracy}, {result.seconds:.0f} s of training; net: {result.checkpoint}")
+        output.finish({"net": name, "data": data, "run_dir": str(out), **result.to_dict()})
+
+
+def new_net(spec: str, train_set: "ImageSet", seed: int, options: dict[str, Any]) -> tuple[str, "nn.Module"]:
+    """Make the net to train: seeded initial weights, as many classes as the data has, for a name.
+
+    Raises:
+        ValueError: The net is a bundle, which cannot be trained.
+    """
+    import timm
+    import torch
+
+    if timm.is_model(spec):
+        options = {"num_classes": len(train_set.class_names), **options}
+    torch.manual_seed(seed)
+    found = resolve_net(spec, options)
+    if found.module is None:
+        raise ValueError(f"{spec} is a bundle: train takes a name, a checkpoint or module:function")
+    return found.name, found.module
+
+
+def save_net(model: "nn.Module", path: Path, *, name: str, train_set: "ImageSet") -> None:
+    """Write the trained net with all that evaluation and export need."""
+    from groupnl.models import save_checkpoint
+
+    extra = {"name": name, "data": train_set.name}
+    preprocessing = preprocessing_of(train_set)
+    save_checkpoint(model, path, preprocessing=preprocessing, class_names=train_set.class_names, extra=extra)
+
+
+def _one_of(name: str, value: str, *allowed: str) -> Any:
+    if value not in allowed:
+        raise ValueError(f"--{name} {value}: expected one of {', '.join(allowed)}")
+    return value

@@ -1,0 +1,177 @@
+"""Still pictures: a layer's seed and generated maps, and accuracy by severity."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+_COLOURS = (
+    "#4477aa",
+    "#ee6677",
+    "#228833",
+    "#ccbb44",
+    "#66ccee",
+    "#aa3377",
+    "#bbbbbb",
+)  # Tol's bright, safe for the colour-blind
+_DPI = 110
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupMaps:
+    """What one GroupNL layer makes of one picture, for :func:`draw_maps`.
+
+    Attributes:
+        layer: Qualified name.
+        formula: Of the nonlinear function, for the title.
+        picture: uint8, shape (H, W, 3).
+        seed_maps: As the layer puts them out, normalised, float, shape (S, H', W').
+        generated: float, shape (G, H', W').
+        source: Which seed map each generated map comes from, shape (G,).
+        pair: Its (group, copy) pair's index, shape (G,).
+        period: One value a generated map, shape (G,).
+        shift: One value a generated map, shape (G,).
+    """
+
+    layer: str
+    formula: str
+    picture: NDArray[np.uint8]
+    seed_maps: NDArray[np.floating[Any]]
+    generated: NDArray[np.floating[Any]]
+    source: NDArray[np.integer[Any]]
+    pair: NDArray[np.integer[Any]]
+    period: NDArray[np.floating[Any]]
+    shift: NDArray[np.floating[Any]]
+
+
+def draw_maps(maps: GroupMaps, *, columns: int = 8) -> bytes:
+    """Seed maps over their generated maps, the sinusoids that join them, and how alike each two are.
+
+    Args:
+        maps: What to show.
+        columns: At most so many generated maps.
+
+    Returns:
+        A PNG.
+    """
+    shown = min(columns, len(maps.generated))
+    figure = Figure(figsize=(1.28 * (shown + 2), 5.4), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(3, shown + 2, height_ratios=(1, 1, 1.15))
+
+    picture = figure.add_subplot(grid[0:2, 0:2])
+    picture.imshow(maps.picture, interpolation="nearest")
+    picture.set_title("the picture", fontsize=9)
+    _bare(picture)
+    for column in range(shown):
+        source = int(maps.source[column])
+        colour = _COLOURS[int(maps.pair[column]) % len(_COLOURS)]
+        seed_map, generated = maps.seed_maps[source], maps.generated[column]
+        _show_map(figure.add_subplot(grid[0, column + 2]), seed_map, f"seed {source}", colour)
+        title = f"{maps.period[column]:.2f}, {maps.shift[column]:.2f}"
+        _show_map(
+            figure.add_subplot(grid[1, column + 2]),
+            generated,
+            title,
+            colour,
+            f"r = {_correlation(seed_map, generated):+.2f}",
+        )
+
+    curves = figure.add_subplot(grid[2, :])
+    _draw_curves(curves, maps, shown)
+    figure.suptitle(
+        f"{maps.layer}: seed maps (above) and what {maps.formula} makes of them (below: period, shift; correlation r)",
+        fontsize=10,
+    )
+    return _png(figure)
+
+
+def draw_severity_curves(nets: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """Accuracy by severity, one panel a corruption and one line a net; severity 0 is the clean picture.
+
+    Args:
+        nets: As in results.json: ``clean_accuracy`` and ``corruptions`` of each.
+
+    Returns:
+        A PNG.
+    """
+    names = list(dict.fromkeys(name for net in nets.values() for name in net["corruptions"]))
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    figure = Figure(figsize=(2.7 * columns, 2.3 * rows + 0.5), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axis, name in zip(axes, names, strict=False):
+        for colour, (label, net) in zip(_COLOURS, nets.items(), strict=False):
+            by_severity = net["corruptions"].get(name, {}).get("severities", {})
+            severities = sorted(int(severity) for severity in by_severity)
+            accuracy = [net["clean_accuracy"], *(1 - by_severity[str(severity)] for severity in severities)]
+            axis.plot([0, *severities], [100 * a for a in accuracy], "o-", color=colour, label=label, markersize=3.5)
+        axis.set_title(name, fontsize=9)
+        axis.set_ylim(0, 100)
+        axis.grid(alpha=0.25)
+        axis.tick_params(labelsize=8)
+    for axis in axes[len(names) :]:
+        axis.set_visible(False)
+    for row in range(rows):
+        axes[row * columns].set_ylabel("accuracy, %", fontsize=8)
+    for axis in axes[max(0, len(names) - columns) : len(names)]:
+        axis.set_xlabel("severity (0: clean)", fontsize=8)
+        axis.tick_params(labelbottom=True)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=max(1, len(labels)), fontsize=9, frameon=False)
+    return _png(figure)
+
+
+def _draw_curves(axis: Axes, maps: GroupMaps, shown: int) -> None:
+    """Each pair's function over the range of y, with the values that y takes in this picture."""
+    low, high = float(maps.seed_maps.min()), float(maps.seed_maps.max())
+    counts = axis.twinx()
+    counts.hist(maps.seed_maps.ravel(), bins=60, color="#dddddd")
+    counts.set_yticks([])
+    axis.set_zorder(counts.get_zorder() + 1)
+    axis.patch.set_visible(False)
+    for pair in dict.fromkeys(int(p) for p in maps.pair[:shown]):
+        members = np.flatnonzero(maps.pair == pair)
+        y = maps.seed_maps[maps.source[members]].ravel()
+        made = maps.generated[members].ravel()
+        order = np.argsort(y)  # the layer's own values: the line is what was computed, not the formula drawn again
+        label = f"group {pair}: period {maps.period[members[0]]:.2f}, shift {maps.shift[members[0]]:.2f}"
+        axis.plot(y[order], made[order], color=_COLOURS[pair % len(_COLOURS)], label=label, linewidth=1.8)
+    axis.set_xlim(low, high)
+    axis.set_xlabel("normalised seed value y (grey: how often it occurs in this picture)", fontsize=8)
+    axis.set_ylabel("generated value", fontsize=8)
+    axis.tick_params(labelsize=8)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False)
+
+
+def _show_map(axis: Axes, values: NDArray[np.floating[Any]], title: str, colour: str, below: str = "") -> None:
+    axis.imshow(values, cmap="viridis", interpolation="nearest")  # scaled to its own range: the pattern counts
+    axis.set_title(title, fontsize=8)
+    axis.set_xlabel(below, fontsize=8)
+    _bare(axis)
+    for spine in axis.spines.values():
+        spine.set(visible=True, color=colour, linewidth=2.2)
+
+
+def _correlation(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> float:
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def _bare(axis: Axes) -> None:
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": ""})
+    return buffer.getvalue()

@@ -1,0 +1,58 @@
+"""``groupnl demo`` on a part of its data and one epoch: everything but the accuracy."""
+
+import json
+
+import pytest
+
+from groupnl import data
+from groupnl.cli import demo_run, main
+
+
+@pytest.fixture
+def small(monkeypatch):
+    def load(name, *, split):
+        return data.load(name, split=split).subset(
+            range(0, 3000 if split == "train" else 800, 12 if split == "train" else 20)
+        )
+
+    monkeypatch.setattr(demo_run, "load", load)
+    monkeypatch.setattr(demo_run, "CORRUPTIONS", ("contrast", "jpeg_compression"))
+    monkeypatch.setattr(demo_run, "BENCH_ROUNDS", 1)
+
+
+@pytest.mark.usefixtures("small")
+def test_the_demo_measures_everything_and_fails_when_accuracy_is_low(tmp_path, capsys):
+    out = tmp_path / "demo"
+    out.mkdir()
+    (out / "mine.txt").write_text("kept")
+    assert main(["demo", "--out", str(out), "--epochs", "1", "--seed", "4"]) == 1  # one epoch cannot reach 70 %
+    assert "clean accuracy" in capsys.readouterr().err
+    results = json.loads((out / "results.json").read_text())
+    assert set(results["nets"]) == {"resnet8", "groupnl_resnet8"}
+    for name, net in results["nets"].items():
+        assert {
+            "params",
+            "macs",
+            "clean_accuracy",
+            "mean_error",
+            "corruptions",
+            "train_seconds",
+            "bundle_bytes",
+            "latency_ms_median",
+            "agreement",
+        } <= set(net)
+        assert net["agreement"] == 1.0
+        assert net["bundle_bytes"] == (out / f"{name}.gnl").stat().st_size
+    assert results["seed"] == 4
+    assert results["nets"]["groupnl_resnet8"]["params"] < results["nets"]["resnet8"]["params"]
+    page = (out / "report.html").read_text()
+    assert "groupnl_resnet8" in page
+    assert (out / "maps.png").read_bytes().startswith(b"\x89PNG")
+    assert not (out / "pictures").exists()
+    assert (out / "mine.txt").read_text() == "kept"
+
+
+def test_a_file_in_the_way_is_refused(tmp_path, capsys):
+    (tmp_path / "demo").write_text("")
+    assert main(["demo", "--out", str(tmp_path / "demo")]) == 2
+    assert "is a file; expected a folder" in capsys.readouterr().err

@@ -1,0 +1,28 @@
+"""``groupnl export``: from checkpoint to bundle to device."""
+
+import json
+
+from groupnl.cli import main
+from groupnl.cli.device_process import run_device
+
+
+def test_a_checkpoint_becomes_a_bundle_that_a_device_runs(run_json, data, checkpoint, folder, tmp_path):
+    measured = tmp_path / "evaluation.json"
+    measured.write_text(json.dumps(run_json("evaluate", checkpoint, *data, "--corruptions", "contrast")))
+    bundle = tmp_path / "net.gnl"
+    result = run_json("export", checkpoint, *data, "--measured", measured, "--out", bundle)
+    assert result["bundle_bytes"] == bundle.stat().st_size
+    assert result["agreement"]["images"] == result["agreement"]["same_top1"] == 18
+    assert result["agreement"]["max_relative_difference"] <= 1e-4
+    answers = run_device(["run", str(bundle), str(folder / "test" / "red")])["pictures"]
+    assert len(answers) == 6
+    assert {top["class"] for top in answers[0]["top"]} == {"blue", "green", "red"}
+
+
+def test_refusals(checkpoint, tmp_path, capsys):
+    assert main(["export", "resnet8", "--out", str(tmp_path / "net.gnl")]) == 2
+    assert "does not say how pictures become its input" in capsys.readouterr().err
+    assert main(["export", str(checkpoint), "--out", str(tmp_path / "net.onnx")]) == 2
+    assert ".gnl" in capsys.readouterr().err
+    assert main(["export", str(checkpoint), "--out", str(tmp_path / "absent" / "net.gnl")]) == 2
+    assert list(tmp_path.iterdir()) == []

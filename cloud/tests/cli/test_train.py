@@ -1,0 +1,47 @@
+"""``groupnl train``: what it leaves, resuming, and refusals."""
+
+import json
+
+from groupnl.cli import main
+from groupnl.models import load_checkpoint, read_checkpoint
+
+
+def test_a_run_leaves_a_checkpoint_that_knows_everything(checkpoint):
+    info = read_checkpoint(checkpoint)
+    assert info.architecture == "groupnl_resnet8"
+    assert info.arguments == {"num_classes": 3, "seed": 3}
+    assert info.class_names == ("blue", "green", "red")
+    assert info.extra == {"name": "groupnl_resnet8", "data": "folder"}
+    assert load_checkpoint(checkpoint).layer1.conv1.seed == 3
+
+
+def test_the_result_as_json_and_a_finished_run_resumed(run_json, data, run_dir, short):
+    result = run_json("train", "groupnl_resnet8", *data, "--out", run_dir, *short, "-m", "seed=3", "--resume")
+    assert result["net"] == "groupnl_resnet8"
+    assert len(result["history"]) == 2
+    assert 0 <= result["test_accuracy"] <= 1
+
+
+def test_a_run_folder_is_not_overwritten(data, run_dir, short, capsys):
+    before = (run_dir / "model.safetensors").read_bytes()
+    assert main(["train", "groupnl_resnet8", *data, "--out", str(run_dir), *short]) == 2
+    assert "--resume" in capsys.readouterr().err or (run_dir / "model.safetensors").read_bytes() == before
+    assert (run_dir / "model.safetensors").read_bytes() == before
+
+
+def test_a_checkpoint_can_be_trained_on(run_json, data, checkpoint, short, tmp_path):
+    result = run_json("train", checkpoint, *data, "--out", tmp_path / "more", *short)
+    assert json.loads((tmp_path / "more" / "log.jsonl").read_text().splitlines()[-1])["epoch"] == 2
+    assert result["net"] == "groupnl_resnet8"
+
+
+def test_refusals(data, tmp_path, capsys):
+    for arguments, message in (
+        (["--optimizer", "adam"], "--optimizer adam: expected one of sgd, adamw"),
+        (["--lr", "-1"], "lr=-1.0"),
+        (["--batch-size", "1000"], "1000"),
+    ):
+        assert main(["train", "resnet8", *data, "--out", str(tmp_path / "run"), *arguments]) == 2
+        assert message in capsys.readouterr().err
+    assert main(["train", "resnet8", "--data", "nothing", "--out", str(tmp_path / "run")]) == 2
+    assert "'nothing' is unknown" in capsys.readouterr().err
