@@ -1,0 +1,160 @@
+"""From a plain net to an ONNX graph without weights, the weights beside it."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import safetensors.numpy
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from groupnl.export.errors import ExportError
+
+INPUT, OUTPUT = "input", "logits"
+OPSET = 18  # what torch's exporter is written in: nothing has to be converted, and every runtime of today reads it
+LEAST_ONNXRUNTIME = "1.18"  # the first that reads the IR version (10) which the exporter writes
+WEIGHTS = "weights.safetensors"
+_LARGEST_INSIDE = 1024  # bytes: shapes, axes and scalars stay in the graph, where a runtime folds them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """An exported net.
+
+    Attributes:
+        onnx: The graph, serialised; its weights are marked as external.
+        tensors: By name, those which are to be shipped: each once, though nodes may share it.
+        constants: By name, those which the device rebuilds.
+    """
+
+    onnx: bytes
+    tensors: dict[str, NDArray[Any]]
+    constants: dict[str, NDArray[Any]]
+
+    def weights(self) -> bytes:
+        """The tensors as a safetensors file."""
+        serialised: bytes = safetensors.numpy.save(self.tensors)
+        return serialised
+
+
+def export_graph(module: nn.Module, example: Tensor, rebuilt: Mapping[str, NDArray[Any]]) -> Graph:
+    """Trace a net with a free batch size and take its weights out.
+
+    Args:
+        module: In evaluation mode, float32, on the CPU.
+        example: float32, shape (N, C, H, W).
+        rebuilt: By name, the buffers that a device rebuilds.
+
+    Raises:
+        ExportError: The exporter does not manage this net.
+    """
+    model = _trace(module, example)
+    _strip(model)
+    _name_gathers(model.graph, rebuilt)
+    state = set(module.state_dict(keep_vars=True))
+    tensors, constants = {}, {}
+    for initializer in model.graph.initializer:
+        name = initializer.name
+        array = onnx.numpy_helper.to_array(initializer)
+        if name in rebuilt:
+            constants[name] = array
+        elif name in state or array.nbytes > _LARGEST_INSIDE:
+            tensors[name] = np.ascontiguousarray(array)
+        else:
+            continue
+        _mark_external(initializer)
+    return Graph(onnx=model.SerializeToString(deterministic=True), tensors=tensors, constants=constants)
+
+
+def _trace(module: nn.Module, example: Tensor) -> onnx.ModelProto:
+    if len(example) < 2:  # a batch of one would be taken for a constant
+        example = torch.cat([example, example])
+    batch = torch.export.Dim("batch", min=1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about itself; what matters is checked afterwards
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: batch},),
+                opset_version=OPSET,
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter's errors have no common base but Exception
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ExportError(f"{type(module).__name__} cannot be exported to ONNX: {reason}") from error
+    if program is None:
+        raise ExportError(f"{type(module).__name__} cannot be exported to ONNX: the exporter gave nothing")
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Remove what a runtime does not need: notes with source paths of this machine, inferred shapes, dead weights."""
+    model.doc_string = ""
+    del model.metadata_props[:]
+    if len(model.functions):
+        raise ExportError("the exporter left functions in the graph; a net of standard operators is needed")
+    graph = model.graph
+    graph.doc_string = ""
+    graph.name = "net"
+    del graph.metadata_props[:]
+    del graph.value_info[:]
+    del graph.quantization_annotation[:]
+    for node in _nodes(graph):
+        node.doc_string = ""
+        del node.metadata_props[:]
+    for value in (*graph.input, *graph.output):
+        value.doc_string = ""
+        del value.metadata_props[:]
+    used = {name for node in _nodes(graph) for name in node.input} | {value.name for value in graph.output}
+    kept = [initializer for initializer in graph.initializer if initializer.name in used]
+    del graph.initializer[:]
+    for initializer in kept:
+        initializer.doc_string = ""
+        del initializer.metadata_props[:]
+        graph.initializer.append(initializer)
+
+
+def _name_gathers(graph: onnx.GraphProto, rebuilt: Mapping[str, NDArray[Any]]) -> None:
+    """Give indices that the exporter folded into a nameless copy the name of the buffer they came from."""
+    present = {initializer.name for initializer in graph.initializer}
+    absent = {name: values for name, values in rebuilt.items() if name not in present and values.dtype == np.int64}
+    uses = [(node, position) for node in _nodes(graph) for position in range(len(node.input))]
+    for initializer in graph.initializer:
+        places = [(node, position) for node, position in uses if node.input[position] == initializer.name]
+        if not all(node.op_type == "Gather" and position == 1 for node, position in places):
+            continue
+        array = onnx.numpy_helper.to_array(initializer)
+        name = next((name for name, values in absent.items() if np.array_equal(values, array)), None)
+        if name is not None:
+            del absent[name]
+            initializer.name = name
+            for node, position in places:
+                node.input[position] = name
+
+
+def _nodes(graph: onnx.GraphProto) -> Iterable[onnx.NodeProto]:
+    """All nodes, those of branches and loops included."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _nodes(inner)
+
+
+def _mark_external(initializer: onnx.TensorProto) -> None:
+    for content in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data"):
+        initializer.ClearField(content)
+    initializer.data_location = onnx.TensorProto.EXTERNAL
+    del initializer.external_data[:]
+    location = initializer.external_data.add()
+    location.key, location.value = "location", WEIGHTS

@@ -1,0 +1,148 @@
+"""The settings of a training run, checked when they are given and not an hour later."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+OptimizerName = Literal["sgd", "adamw"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+# They say how often work is saved, never what is computed: a run may be resumed with other values of these.
+FIELDS_WITHOUT_EFFECT = frozenset({"checkpoint_epochs", "checkpoint_seconds"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """Everything that, with the net, the data and the machine, fixes the trained weights.
+
+    Attributes:
+        epochs: Passes over the training set. Each takes ``len(train_set) // batch_size`` steps: an incomplete last
+            batch is dropped, so that all batches weigh the same; every epoch has another order, so other pictures are
+            dropped.
+        batch_size: Images per step over all processes together; must be a multiple of the number of processes.
+        optimizer: ``sgd`` (timm's: Nesterov momentum) or ``adamw``.
+        lr: Highest learning rate, for the whole ``batch_size``; about 0.1 suits sgd, 0.001 adamw.
+        momentum: Of sgd, in [0, 1); adamw does not use it.
+        weight_decay: On weights of two or more dimensions; biases and norms are left alone (timm's rule).
+        warmup_epochs: Epochs (fractions allowed) in which the rate rises linearly, step by step, to ``lr``.
+        min_lr: Where the cosine ends.
+        label_smoothing: Share of the target spread over all classes, in [0, 1).
+        ema_decay: Decay per step of the moving average of the weights, in [0, 1); it is approached as
+            ``1 - (1 + step) ** (-2 / 3)`` (timm's warm-up). When given, the averaged weights are tested and saved.
+            None: off.
+        mixup_alpha: Beta distribution's parameter of mixup (Zhang et al., arXiv 1710.09412); 0 is off.
+        cutmix_alpha: The same of CutMix (Yun et al., arXiv 1905.04899); with both on, each step tosses a fair coin.
+        clip_grad: Largest L2 norm of the whole gradient; None: unlimited.
+        crop_padding: Pixels of padding before the random crop; 0: no crop.
+        flip: Mirror half of the pictures; None: as the data set allows.
+        precision: ``fp32``, or automatic mixed precision in ``bf16`` or ``fp16`` (with loss scaling; CUDA only).
+        channels_last: Keep weights and images in NHWC memory order: the same net, measured 1.4 (resnet8) to 1.5 times
+            (groupnl_resnet8) as fast on a CPU, and what mixed precision on a GPU wants.
+        compile: Run the net through ``torch.compile``.
+        seed: Of the order, the augmentation and the dropout; not of the initial weights, which come with the net.
+        test_every: Epochs between two measurements on the test set; the last epoch is always measured.
+        checkpoint_epochs: Epochs between two saved states.
+        checkpoint_seconds: A state is also saved within an epoch when the last one is older than this; None: never.
+
+    Raises:
+        ValueError: A setting is out of range; the message names it.
+    """
+
+    epochs: int = 30
+    batch_size: int = 128
+    optimizer: OptimizerName = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup_epochs: float = 1.0
+    min_lr: float = 0.0
+    label_smoothing: float = 0.0
+    ema_decay: float | None = None
+    mixup_alpha: float = 0.0
+    cutmix_alpha: float = 0.0
+    clip_grad: float | None = None
+    crop_padding: int = 4
+    flip: bool | None = None
+    precision: Precision = "fp32"
+    channels_last: bool = True
+    compile: bool = False
+    seed: int = 0
+    test_every: int = 1
+    checkpoint_epochs: int = 1
+    checkpoint_seconds: float | None = 300.0
+
+    def __post_init__(self) -> None:
+        for name, lowest in _INTEGERS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+                raise ValueError(f"{name}={value!r}: expected an integer, at least {lowest}")
+        if self.seed >= 2**63:
+            raise ValueError(f"seed={self.seed}: expected less than 2**63")
+        for name, (low, high, hint) in _NUMBERS.items():
+            value = getattr(self, name)
+            if value is None and name in _OPTIONAL:
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value < high:
+                raise ValueError(f"{name}={value!r}: expected {hint}")
+        for name in ("channels_last", "compile"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected True or False")
+        if self.flip not in (None, True, False) or isinstance(self.flip, int) is not isinstance(self.flip, bool):
+            raise ValueError(f"flip={self.flip!r}: expected True, False, or None (as the data set allows)")
+        for name, allowed in (("optimizer", get_args(OptimizerName)), ("precision", get_args(Precision))):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(allowed)}")
+        if self.lr <= 0:
+            raise ValueError(f"lr={self.lr!r}: expected a positive number")
+        if self.clip_grad is not None and self.clip_grad <= 0:
+            raise ValueError(f"clip_grad={self.clip_grad!r}: expected a positive number, or None for no limit")
+        if self.min_lr > self.lr:
+            raise ValueError(f"min_lr={self.min_lr!r}: expected at most lr={self.lr!r}, where the cosine begins")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs={self.warmup_epochs!r}: expected fewer than epochs={self.epochs}; "
+                "shorten the warm-up (fractions and 0 are allowed) or train longer"
+            )
+        if (self.mixup_alpha > 0 or self.cutmix_alpha > 0) and self.batch_size % 2:
+            raise ValueError(f"batch_size={self.batch_size}: mixup and CutMix mix pairs, so an even number is expected")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values, for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "TrainConfig":
+        """The inverse of ``to_dict``; missing settings take their default.
+
+        Raises:
+            ValueError: A name is unknown or a value is out of range.
+        """
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise ValueError(f"unknown training settings {', '.join(unknown)}; known: {', '.join(known)}")
+        return cls(**values)
+
+
+# Setting: lowest value.
+_INTEGERS = {"epochs": 1, "batch_size": 1, "crop_padding": 0, "seed": 0, "test_every": 1, "checkpoint_epochs": 1}
+
+# Setting: (lowest value, first value that is too large, both in words).
+_ANY = (0.0, math.inf, "a finite number, at least 0")
+_SHARE = (0.0, 1.0, "a number from 0 to below 1")
+_NUMBERS: dict[str, tuple[float, float, str]] = {
+    "lr": (0.0, math.inf, "a positive number"),
+    "momentum": _SHARE,
+    "weight_decay": _ANY,
+    "warmup_epochs": _ANY,
+    "min_lr": _ANY,
+    "label_smoothing": _SHARE,
+    "ema_decay": (0.0, 1.0, "a number from 0 to below 1, or None for no average"),
+    "mixup_alpha": _ANY,
+    "cutmix_alpha": _ANY,
+    "clip_grad": (0.0, math.inf, "a positive number, or None for no limit"),
+    "checkpoint_seconds": (0.0, math.inf, "a finite number, at least 0, or None to save at the end of epochs only"),
+}
+_OPTIONAL = frozenset({"ema_decay", "clip_grad", "checkpoint_seconds"})

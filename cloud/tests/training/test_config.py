@@ -1,0 +1,62 @@
+"""Settings are checked where they are given."""
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from groupnl.training import TrainConfig
+
+
+def test_settings_survive_json() -> None:
+    config = TrainConfig(epochs=7, optimizer="adamw", lr=1e-3, ema_decay=0.99, flip=False, checkpoint_seconds=None)
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainConfig().lr = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 0}, "epochs=0: expected an integer, at least 1"),
+        ({"epochs": True}, "epochs=True: expected an integer"),
+        ({"epochs": 2.5}, r"epochs=2\.5: expected an integer"),
+        ({"batch_size": -8}, "batch_size=-8"),
+        ({"seed": -1}, "seed=-1: expected an integer, at least 0"),
+        ({"seed": 2**63}, r"seed=9223372036854775808: expected less than 2\*\*63"),
+        ({"optimizer": "adam"}, "optimizer='adam': expected one of sgd, adamw"),
+        ({"precision": "half"}, "precision='half': expected one of fp32, bf16, fp16"),
+        ({"lr": 0.0}, r"lr=0\.0: expected a positive number"),
+        ({"lr": "0.1"}, r"lr='0\.1': expected a positive number"),
+        ({"lr": float("nan")}, "lr=nan"),
+        ({"lr": float("inf")}, "lr=inf"),
+        ({"min_lr": 0.2}, r"min_lr=0\.2: expected at most lr=0\.1"),
+        ({"momentum": 1.0}, r"momentum=1\.0: expected a number from 0 to below 1"),
+        ({"weight_decay": -1e-4}, "weight_decay=-0.0001: expected a finite number, at least 0"),
+        ({"warmup_epochs": 30}, "warmup_epochs=30: expected fewer than epochs=30; shorten the warm-up"),
+        ({"label_smoothing": 1.0}, r"label_smoothing=1\.0"),
+        ({"ema_decay": 1.0}, r"ema_decay=1\.0: expected a number from 0 to below 1, or None"),
+        ({"mixup_alpha": -1}, "mixup_alpha=-1"),
+        ({"cutmix_alpha": 1.0, "batch_size": 7}, "batch_size=7: mixup and CutMix mix pairs"),
+        ({"clip_grad": 0.0}, r"clip_grad=0\.0: expected a positive number, or None"),
+        ({"crop_padding": -1}, "crop_padding=-1: expected an integer, at least 0"),
+        ({"flip": "yes"}, "flip='yes': expected True, False, or None"),
+        ({"flip": 1}, "flip=1: expected True, False, or None"),
+        ({"compile": 1}, "compile=1: expected True or False"),
+        ({"test_every": 0}, "test_every=0"),
+        ({"checkpoint_epochs": 0}, "checkpoint_epochs=0"),
+        ({"checkpoint_seconds": -1.0}, r"checkpoint_seconds=-1\.0: .* or None to save at the end of epochs only"),
+    ],
+)
+def test_what_is_out_of_range_is_refused_by_name(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**changes)
+
+
+def test_an_unknown_setting_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown training settings learning_rate; known: epochs, batch_size"):
+        TrainConfig.from_dict({"learning_rate": 0.1})
