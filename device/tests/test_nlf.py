@@ -39,7 +39,7 @@ GOLDEN_SHIFT = [
 
 
 def philox_block(counter: list[int], key: list[int]) -> list[int]:
-    """One Philox4x64-10 block in Python integers, from Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011."""
+    """One Philox4x64-10 block in Python integers, from Salmon et al., SC 2011."""
     x, k = list(counter), list(key)
     for _ in range(10):
         high0, low0 = divmod(0xD2E7470EE14C6C93 * x[0], 1 << 64)

@@ -267,6 +267,16 @@ def test_compiles_in_one_graph(nlf):
     assert layer.seed_conv.weight.grad is not None
 
 
+@pytest.mark.long  # needs a C++ compiler and a minute
+@pytest.mark.parametrize("nlf", NLFS)
+def test_inductor_gives_the_same_values_for_any_batch_size(nlf):
+    layer = GroupNLConv2d(4, 12, 3, reduction=3, nlf=nlf)
+    compiled = torch.compile(layer, fullgraph=True, dynamic=True)
+    for batch in (2, 5):
+        x = torch.randn(batch, 4, 8, 7)
+        torch.testing.assert_close(compiled(x), layer(x), atol=1e-5, rtol=1e-5)
+
+
 def test_exports_with_a_dynamic_batch():
     layer = GroupNLConv2d(4, 12, 3, reduction=3)
     program = torch.export.export(

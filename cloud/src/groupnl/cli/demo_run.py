@@ -124,7 +124,16 @@ def _train_and_measure(
     options = {"seed": seed} if name.startswith("groupnl_") else {}
     _, model = new_net(name, train_set, seed, options)
     cost = complexity(model, preprocessing.input_size)
-    config = TrainConfig(epochs=epochs, batch_size=64, lr=0.05, label_smoothing=0.1, channels_last=True, seed=seed, test_every=epochs)
+    config = TrainConfig(
+        epochs=epochs,
+        batch_size=64,
+        lr=0.25,
+        warmup_epochs=min(4.0, epochs / 4),
+        label_smoothing=0.1,
+        crop_padding=3,
+        seed=seed,
+        test_every=epochs,
+    )
     run_dir = out / "runs" / name
     trained = train(
         model,

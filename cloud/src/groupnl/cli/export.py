@@ -70,8 +70,8 @@ def export(
             raise ResultFailedError(str(error)) from error
         agreement = report.agreement
         output.say(
-            f"wrote {report.path}: {report.size_bytes:,} bytes; the pairs of {report.layers} GroupNL layers are "
-            f"rebuilt from seeds\nagrees with PyTorch on {agreement.same_top1} of {agreement.images} pictures, logits "
+            f"wrote {report.path}: {report.size_bytes:,} bytes; GroupNL layers whose pairs the device rebuilds from "
+            f"seeds: {report.layers}\nagrees with PyTorch on {agreement.same_top1} of {agreement.images} pictures, logits "
             f"differ by at most {agreement.max_relative_difference:.1e} of their scale"
         )
         output.finish(

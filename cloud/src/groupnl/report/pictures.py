@@ -61,7 +61,7 @@ def draw_maps(maps: GroupMaps, *, columns: int = 8) -> bytes:
         A PNG.
     """
     shown = min(columns, len(maps.generated))
-    figure = Figure(figsize=(1.28 * (shown + 2), 5.4), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(1.15 * (shown + 2), 5.2), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(3, shown + 2, height_ratios=(1, 1, 1.15))
 
@@ -148,7 +148,7 @@ def _draw_curves(axis: Axes, maps: GroupMaps, shown: int) -> None:
     axis.set_xlabel("normalised seed value y (grey: how often it occurs in this picture)", fontsize=8)
     axis.set_ylabel("generated value", fontsize=8)
     axis.tick_params(labelsize=8)
-    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.005, 0.5), frameon=False)
+    axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=4, frameon=False)
 
 
 def _show_map(axis: Axes, values: NDArray[np.floating[Any]], title: str, colour: str, below: str = "") -> None:

@@ -21,9 +21,9 @@ def check_results(results: Mapping[str, Any]) -> None:
 
     Args:
         results: ``{"nets": {name: {"params", "macs", "clean_accuracy", "mean_error", "corruptions", "train_seconds",
-            "bundle_bytes", "latency_ms_median", "agreement"}}, "baseline": name, "test_images": count, ...}``; accuracies,
-            errors and agreement between 0 and 1; ``corruptions`` maps a name to ``{"error", "severities": {"1":
-            error}}``.
+            "bundle_bytes", "latency_ms_median", "agreement"}}, "baseline": name, "test_images": count, ...}``;
+            accuracies, errors and agreement between 0 and 1; ``corruptions`` maps a name to ``{"error", "severities":
+            {"1": error}}``.
 
     Raises:
         ValueError: Something is missing or out of its range; the message names it.
