@@ -1,5 +1,6 @@
 """Count a net's cost for one image, by watching the operators of a forward pass over shapes without values."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode  # the documented way to run a net over shapes
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
-from torch.utils.hooks import RemovableHandle
 
+from groupnl.analysis.activations import kept_for_backward
+from groupnl.analysis.tracker import LayerTracker
 from groupnl.nn import GroupNLConv2d
 
 _aten = torch.ops.aten
@@ -44,7 +46,7 @@ class LayerCost:
     params: int  # trainable parameters
     macs: int
     elementwise: int
-    activation_bytes: int
+    activation_bytes: int  # kept for the backward pass
     output_shape: tuple[int, ...]  # of one image, without the batch axis
 
 
@@ -55,7 +57,7 @@ class Complexity:
     params: int  # trainable parameters
     macs: int  # multiply-accumulates of convolutions and matrix products
     elementwise: int  # results of pointwise operators, inputs of norms, sums and poolings: not part of macs
-    activation_bytes: int  # written by the layers, outputs that only view or overwrite their input left out
+    activation_bytes: int  # what training keeps for the backward pass, measured at autograd
     gradient_bytes: int  # what data-parallel training exchanges in every step: one gradient per trainable parameter
     layers: tuple[LayerCost, ...]  # in order of their first use
 
@@ -65,7 +67,7 @@ class Complexity:
 
 
 def complexity(model: nn.Module, input_size: Sequence[int]) -> Complexity:
-    """Count what a net costs in evaluation mode.
+    """Count what a net costs: arithmetic in evaluation mode, activations in training mode.
 
     Args:
         model: Any net that takes one tensor (N, C, H, W). Left as it is: mode, weights and buffers.
@@ -77,15 +79,33 @@ def complexity(model: nn.Module, input_size: Sequence[int]) -> Complexity:
     size = tuple(input_size)
     if len(size) != 3 or not all(isinstance(n, int) and n > 0 for n in size):
         raise ValueError(f"input_size={input_size!r}: expected (channels, height, width), positive integers")
+    channels, height, width = size
     first = next(model.parameters(), None)
     device = torch.device("cpu") if first is None else first.device
     dtype = torch.float32 if first is None else first.dtype
 
-    counter = _Counter(model)
-    with _evaluation_mode(model), counter.watching(), FakeTensorMode(allow_non_fake_inputs=True), counter:
+    tracker = LayerTracker(model)
+    counter = _Counter(tracker)
+    shapes_only = FakeTensorMode(allow_non_fake_inputs=True)
+    with _evaluation_mode(model), torch.no_grad(), tracker.watching(), shapes_only, counter:
         model(torch.empty(1, *size, device=device, dtype=dtype))
+    kept = kept_for_backward(model, (channels, height, width))
+
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    layers = counter.layers()
+    names = dict.fromkeys([*counter.counts, *kept])
+    layers = tuple(
+        LayerCost(
+            name=name,
+            type=type(tracker.modules[name]).__name__,
+            params=_own_params(tracker.modules[name]),
+            macs=counter.counts[name]["macs"],
+            elementwise=counter.counts[name]["elementwise"],
+            activation_bytes=kept.get(name, 0),
+            output_shape=tracker.shapes.get(name, ()),
+        )
+        for name in names
+        if any(counter.counts[name].values()) or kept.get(name, 0)
+    )
     return Complexity(
         params=sum(parameter.numel() for parameter in trainable),
         macs=sum(layer.macs for layer in layers),
@@ -97,77 +117,31 @@ def complexity(model: nn.Module, input_size: Sequence[int]) -> Complexity:
 
 
 class _Counter(TorchDispatchMode):
-    """Books every operator on the innermost layer that is running."""
+    """Books every operator on the layer that is running."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, tracker: LayerTracker) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        self._modules = dict(model.named_modules())
-        self._names = {id(module): name for name, module in self._modules.items()}
-        self._running: list[str] = []
-        self._counts: dict[str, dict[str, int]] = {}
-        self._shapes: dict[str, tuple[int, ...]] = {}
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        handles: list[RemovableHandle] = []
-        units = [m for m in self._modules.values() if isinstance(m, GroupNLConv2d)]
-        inside = {id(part) for unit in units for part in unit.modules()} - {id(unit) for unit in units}
-        for module in self._modules.values():
-            if id(module) not in inside:
-                handles.append(module.register_forward_pre_hook(self._enter))
-                handles.append(module.register_forward_hook(self._leave))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _enter(self, module: nn.Module, _: Any) -> None:
-        self._running.append(self._names[id(module)])
-
-    def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
-        name = self._running.pop()
-        is_unit = isinstance(module, GroupNLConv2d) or not any(True for _ in module.children())
-        if not is_unit or not isinstance(output, Tensor):
-            return
-        self._shapes[name] = tuple(output.shape[1:])
-        given = {tensor.untyped_storage()._cdata for tensor in inputs if isinstance(tensor, Tensor)}
-        if output.untyped_storage()._cdata not in given:
-            self._book("activation_bytes", output.numel() * output.element_size(), name)
-
-    def _book(self, what: str, amount: int, name: str | None = None) -> None:
-        name = name if name is not None else (self._running[-1] if self._running else "")
-        counts = self._counts.setdefault(name, {"macs": 0, "elementwise": 0, "activation_bytes": 0})
-        counts[what] += amount
+        self._tracker = tracker
+        self.counts: defaultdict[str, dict[str, int]] = defaultdict(lambda: {"macs": 0, "elementwise": 0})
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         packet = func._overloadpacket
         out = func(*args, **kwargs)
+        counts = self.counts[self._tracker.current]
         if packet in flop_registry:
-            self._book("macs", flop_registry[packet](*args, **kwargs, out_val=out) // 2)
+            counts["macs"] += flop_registry[packet](*args, **kwargs, out_val=out) // 2
         elif packet in _PER_INPUT_ELEMENT:
-            self._book("elementwise", cast(Tensor, args[0]).numel())
+            counts["elementwise"] += cast(Tensor, args[0]).numel()
         elif torch.Tag.pointwise in func.tags and packet not in _COPIES and isinstance(out, Tensor):
-            self._book("elementwise", out.numel())
+            counts["elementwise"] += out.numel()
         return out
 
-    def layers(self) -> tuple[LayerCost, ...]:
-        return tuple(
-            LayerCost(
-                name=name,
-                type=type(self._modules[name]).__name__,
-                params=self._own_params(self._modules[name]),
-                output_shape=self._shapes.get(name, ()),
-                **counts,
-            )
-            for name, counts in self._counts.items()
-        )
 
-    def _own_params(self, module: nn.Module) -> int:
-        # a block that is booked for what it does between its children owns its direct parameters only
-        parameters = module.parameters(recurse=isinstance(module, GroupNLConv2d))
-        return sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+def _own_params(module: nn.Module) -> int:
+    # a block that is booked for what it does between its children owns its direct parameters only
+    parameters = module.parameters(recurse=isinstance(module, GroupNLConv2d))
+    return sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
 
 
 @contextmanager
@@ -175,8 +149,7 @@ def _evaluation_mode(model: nn.Module) -> Iterator[None]:
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
         for module, mode in modes.items():
             module.training = mode

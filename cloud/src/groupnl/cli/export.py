@@ -71,8 +71,8 @@ def export(
         agreement = report.agreement
         output.say(
             f"wrote {report.path}: {report.size_bytes:,} bytes; GroupNL layers whose pairs the device rebuilds from "
-            f"seeds: {report.layers}\nagrees with PyTorch on {agreement.same_top1} of {agreement.images} pictures, logits "
-            f"differ by at most {agreement.max_relative_difference:.1e} of their scale"
+            f"seeds: {report.layers}\nagrees with PyTorch on {agreement.same_top1} of {agreement.images} pictures, "
+            f"logits differ by at most {agreement.max_relative_difference:.1e} of their scale"
         )
         output.finish(
             {

@@ -1,0 +1,44 @@
+"""What training keeps of a forward pass until the backward pass: measured at autograd, not guessed from shapes."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from groupnl.analysis.tracker import LayerTracker
+
+_BATCH = 2  # batch norm in training refuses a single value per channel
+
+
+def kept_for_backward(model: nn.Module, size: tuple[int, int, int]) -> dict[str, int]:
+    """Bytes that autograd saves per image, by the layer that saves them first; parameters and buffers not counted.
+
+    A tensor that several layers save counts once. A view counts as the memory that it keeps alive.
+
+    Args:
+        model: Any net; left as it is, since a copy without values (on the meta device) is run.
+        size: (C, H, W) of one image.
+    """
+    twin = copy.deepcopy(model).to("meta").train()
+    own = {_storage(tensor) for tensor in (*twin.parameters(), *twin.buffers())}
+    tracker = LayerTracker(twin)
+    counts: dict[str, int] = {}
+    kept: dict[int, Tensor] = {}  # holds the tensors, so that no address is used twice
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = _storage(tensor)
+        if storage not in own and storage not in kept:
+            kept[storage] = tensor
+            counts[tracker.current] = counts.get(tracker.current, 0) + tensor.untyped_storage().nbytes()
+        return tensor
+
+    dtype = next((parameter.dtype for parameter in twin.parameters()), torch.float32)
+    with tracker.watching(), torch.enable_grad(), saved_tensors_hooks(pack, lambda tensor: tensor):
+        twin(torch.empty(_BATCH, *size, device="meta", dtype=dtype))
+    return {name: bytes_ // _BATCH for name, bytes_ in counts.items()}
+
+
+def _storage(tensor: Tensor) -> int:
+    address: int = tensor.untyped_storage()._cdata
+    return address
