@@ -1,6 +1,9 @@
 """``groupnl train``: what it leaves, resuming, and refusals."""
 
 import json
+import os
+import subprocess
+import sys
 
 from groupnl.cli import main
 from groupnl.models import load_checkpoint, read_checkpoint
@@ -45,3 +48,17 @@ def test_refusals(data, tmp_path, capsys):
         assert message in capsys.readouterr().err
     assert main(["train", "resnet8", "--data", "nothing", "--out", str(tmp_path / "run")]) == 2
     assert "'nothing' is unknown" in capsys.readouterr().err
+
+
+def test_two_processes_train_one_net_and_report_once(data, short, tmp_path):
+    out, result = tmp_path / "run", tmp_path / "result.json"
+    options = ["--standalone", "--nproc-per-node", "2", "-m", "groupnl", "train", "groupnl_resnet8"]
+    command = [sys.executable, "-m", "torch.distributed.run", *options, *data, "--out", str(out), *short]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(
+        [*command, "--json", str(result)], capture_output=True, text=True, check=False, env=environment
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.count("test accuracy") == 1
+    assert json.loads(result.read_text())["steps"] == 8
+    assert (out / "model.safetensors").exists()

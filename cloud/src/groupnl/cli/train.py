@@ -1,5 +1,6 @@
 """``groupnl train``: train a net on a data set."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -90,6 +91,8 @@ def train(
             )
         except TrainingError as error:
             raise ResultFailedError(str(error)) from error
+        if int(os.environ.get("RANK", "0")) > 0:  # under torchrun the main process speaks for all
+            return
         accuracy = "not measured" if result.test_accuracy is None else f"{result.test_accuracy:.2%}"
         output.say(f"test accuracy {accuracy}, {result.seconds:.0f} s of training; net: {result.checkpoint}")
         output.finish({"net": name, "data": data, "run_dir": str(out), **result.to_dict()})
