@@ -60,3 +60,8 @@ def test_what_is_out_of_range_is_refused_by_name(changes: dict[str, Any], messag
 def test_an_unknown_setting_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown training settings learning_rate; known: epochs, batch_size"):
         TrainConfig.from_dict({"learning_rate": 0.1})
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(1, 0.5), (2, 1.0), (30, 1.0)])
+def test_the_default_warm_up_fits_into_a_short_run(epochs: int, warmup: float) -> None:
+    assert TrainConfig(epochs=epochs).warmup_epochs == warmup

@@ -39,7 +39,7 @@ def train(
     optimizer: Annotated[str, typer.Option(help="sgd or adamw.")] = "sgd",
     lr: Annotated[float, typer.Option(help="Highest learning rate; about 0.1 suits sgd, 0.001 adamw.")] = 0.1,
     weight_decay: float = 5e-4,
-    warmup_epochs: Annotated[float, typer.Option(help="Before the cosine.")] = 1.0,
+    warmup_epochs: Annotated[float | None, typer.Option(help="Before the cosine; default: 1.")] = None,
     label_smoothing: float = 0.0,
     ema_decay: Annotated[float | None, typer.Option(help="Average the weights; tested and saved instead.")] = None,
     mixup_alpha: Annotated[float, typer.Option(help="0 is off.")] = 0.0,

@@ -1,23 +1,20 @@
 """GroupNLConv2d: a drop-in for ``nn.Conv2d`` that computes some maps and generates the others."""
 
-import hashlib
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from groupnl.nn.arguments import PaddingMode, require_groups, require_integer, require_seed
 from groupnl.nn.expand import expand
+from groupnl.nn.seeded import SeededLayer
 from groupnl_device import nlf as seeded
 from groupnl_device.nlf import NLF, NORMALIZES, Normalize, Range
 
-_FINGERPRINT_BYTES = 16
 
-
-class GroupNLConv2d(nn.Module):
+class GroupNLConv2d(SeededLayer):
     """A small seed convolution makes ``S = ceil(out_channels / reduction)`` maps, fixed functions of them the rest.
 
     Input (N, C_in, H, W), output (N, C_out, H', W') with H', W' as in ``nn.Conv2d``. Source: Ding et al., GroupNL,
@@ -72,6 +69,8 @@ class GroupNLConv2d(nn.Module):
 
     period: Tensor
     shift: Tensor
+    _source: Tensor
+    _pair: Tensor
 
     def __init__(
         self,
@@ -83,7 +82,7 @@ class GroupNLConv2d(nn.Module):
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
-        padding_mode: Literal["zeros", "reflect", "replicate", "circular"] = "zeros",
+        padding_mode: PaddingMode = "zeros",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
@@ -99,11 +98,9 @@ class GroupNLConv2d(nn.Module):
     ) -> None:
         super().__init__()
         for name, value in (("in_channels", in_channels), ("out_channels", out_channels), ("reduction", reduction)):
-            _require_positive(name, value)
-        _require_positive("nl_groups", nl_groups)
-        _require_positive("groups", groups)
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise ValueError(f"seed={seed!r}: expected an integer")
+            require_integer(name, value)
+        require_integer("nl_groups", nl_groups)
+        require_seed(seed)
         if normalize not in NORMALIZES:
             raise ValueError(f"normalize={normalize!r}: expected one of {', '.join(NORMALIZES)}")
         seed_channels = seeded.seed_channels(out_channels, reduction)
@@ -119,11 +116,7 @@ class GroupNLConv2d(nn.Module):
                     f"{math.gcd(in_channels, seed_channels)} itself; give one of the two"
                 )
             groups = math.gcd(in_channels, seed_channels)
-        if in_channels % groups or seed_channels % groups:
-            raise ValueError(
-                f"groups={groups}: must divide in_channels={in_channels} and the {seed_channels} seed maps; allowed: "
-                f"{_divisors(math.gcd(in_channels, seed_channels))}"
-            )
+        require_groups(groups, in_channels, seed_channels)
 
         self.in_channels, self.out_channels, self.seed_channels = in_channels, out_channels, seed_channels
         self.reduction, self.nl_groups, self.sparse = reduction, nl_groups, sparse
@@ -143,9 +136,7 @@ class GroupNLConv2d(nn.Module):
             device,
             dtype,
         )
-        self._rebuild_pairs(self.seed_conv.weight.device)
-        # weights assigned to a net made on meta bring a device; torch leaves the method untyped
-        self.register_load_state_dict_post_hook(_place_pairs)  # type: ignore[no-untyped-call]
+        self._attach_constants()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, H, W) to (N, C_out, H', W'), in the dtype of the seed convolution's result."""
@@ -164,8 +155,8 @@ class GroupNLConv2d(nn.Module):
             f"seed={self.seed}, key={self.key!r}"
         )
 
-    def _draw_pairs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return seeded.draw_pairs(
+    def _draw_constants(self) -> dict[str, NDArray[Any]]:
+        period, shift = seeded.draw_pairs(
             nlf=self.nlf,
             nl_groups=self.nl_groups,
             copies=self.copies,
@@ -174,93 +165,17 @@ class GroupNLConv2d(nn.Module):
             period_range=self.period_range,
             shift_range=self.shift_range,
         )
-
-    def _rebuild_pairs(self, device: torch.device) -> None:
-        period, shift = self._draw_pairs()
         source, pair = seeded.channel_map(
             seed_channels=self.seed_channels,
             out_channels=self.out_channels,
             nl_groups=self.nl_groups,
             copies=self.copies,
         )
-        self.period, self.shift, self._source, self._pair = (
-            torch.from_numpy(array).to(device) for array in (period, shift, source, pair)
-        )
+        return {"period": period, "shift": shift, "_source": source, "_pair": pair}
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "GroupNLConv2d":
-        # .to(), .cuda(), .half(), to_empty() all come through here. The pairs follow the weights' device and nothing
-        # else: fn itself may cast them or leave them uninitialised.
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        _place_pairs(self)
-        return self
+    def _home(self) -> Tensor:
+        return self.seed_conv.weight
 
-    def fingerprint(self) -> bytes:
-        """16 bytes that differ when anything differs that the weights do not show: function, norm, layout or pairs."""
-        digest = hashlib.sha256(
-            f"{self.nlf},{self.normalize},{self.out_channels},{self.nl_groups},{self.copies}".encode()
-        )
-        on_meta = self.period.is_meta  # no values there: what the seed will give
-        pairs = self._draw_pairs() if on_meta else (self.period.cpu().numpy(), self.shift.cpu().numpy())
-        for values in pairs:
-            digest.update(values.astype("<f4", copy=False).tobytes())
-        return digest.digest()[:_FINGERPRINT_BYTES]
-
-    def get_extra_state(self) -> Tensor:
-        """The fingerprint as a uint8 tensor of shape (16,), for the state dict."""
-        return torch.from_numpy(np.frombuffer(self.fingerprint(), dtype=np.uint8).copy())
-
-    def set_extra_state(self, state: Any) -> None:
-        """Compare a stored fingerprint with this layer's.
-
-        Raises:
-            ValueError: They differ.
-        """
-        if isinstance(state, Tensor) and state.is_meta:
-            return  # shapes only: nothing to compare
-        stored = bytes(state.detach().cpu().numpy().tobytes()) if isinstance(state, Tensor) else b""
-        if stored != self.fingerprint():
-            raise ValueError(
-                f"layer {self.key!r}: the weights were made with other hyperparameters than this layer has "
-                f"(nlf={self.nlf!r}, normalize={self.normalize!r}, nl_groups={self.nl_groups}, seed={self.seed}, "
-                f"key={self.key!r}, period_range={self.period_range}, shift_range={self.shift_range}); build the net "
-                "with those of the weights, or load the checkpoint with groupnl.load()"
-            )
-
-    def _load_from_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        prefix: str,
-        local_metadata: dict[str, Any],
-        strict: bool,
-        missing_keys: list[str],
-        unexpected_keys: list[str],
-        error_msgs: list[str],
-    ) -> None:
-        # Mismatches are collected like torch's own, so that load_state_dict reports every layer, with strict=False too.
-        try:
-            super()._load_from_state_dict(
-                state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
-            )
-        except ValueError as error:
-            error_msgs.append(str(error))
-
-
-def _place_pairs(layer: GroupNLConv2d, *_: object) -> None:
-    device = layer.seed_conv.weight.device
-    if layer.period.device == device:
-        return
-    if layer.period.is_meta:
-        layer._rebuild_pairs(device)
-        return
-    layer.period, layer.shift, layer._source, layer._pair = (
-        tensor.to(device) for tensor in (layer.period, layer.shift, layer._source, layer._pair)
-    )
-
-
-def _require_positive(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}={value!r}: expected an integer of at least 1")
-
-
-def _divisors(number: int) -> str:
-    return ", ".join(str(d) for d in range(1, number + 1) if number % d == 0)
+    def _configuration(self) -> dict[str, Any]:
+        names = ("nlf", "normalize", "out_channels", "nl_groups", "seed", "key", "period_range", "shift_range")
+        return {name: getattr(self, name) for name in names}

@@ -26,7 +26,8 @@ class TrainConfig:
         lr: Highest learning rate, for the whole ``batch_size``; about 0.1 suits sgd, 0.001 adamw.
         momentum: Of sgd, in [0, 1); adamw does not use it.
         weight_decay: On weights of two or more dimensions; biases and norms are left alone (timm's rule).
-        warmup_epochs: Epochs (fractions allowed) in which the rate rises linearly, step by step, to ``lr``.
+        warmup_epochs: Epochs (fractions allowed) in which the rate rises linearly, step by step, to ``lr``. None
+            becomes 1, or half of a shorter run than two epochs.
         min_lr: Where the cosine ends.
         label_smoothing: Share of the target spread over all classes, in [0, 1).
         ema_decay: Decay per step of the moving average of the weights, in [0, 1); it is approached as
@@ -56,7 +57,7 @@ class TrainConfig:
     lr: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    warmup_epochs: float = 1.0
+    warmup_epochs: float | None = None
     min_lr: float = 0.0
     label_smoothing: float = 0.0
     ema_decay: float | None = None
@@ -80,6 +81,8 @@ class TrainConfig:
                 raise ValueError(f"{name}={value!r}: expected an integer, at least {lowest}")
         if self.seed >= 2**63:
             raise ValueError(f"seed={self.seed}: expected less than 2**63")
+        if self.warmup_epochs is None:
+            object.__setattr__(self, "warmup_epochs", min(1.0, self.epochs / 2))
         for name, (low, high, hint) in _NUMBERS.items():
             value = getattr(self, name)
             if value is None and name in _OPTIONAL:
@@ -100,7 +103,7 @@ class TrainConfig:
             raise ValueError(f"clip_grad={self.clip_grad!r}: expected a positive number, or None for no limit")
         if self.min_lr > self.lr:
             raise ValueError(f"min_lr={self.min_lr!r}: expected at most lr={self.lr!r}, where the cosine begins")
-        if self.warmup_epochs >= self.epochs:
+        if self.warmup_epochs is not None and self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup_epochs={self.warmup_epochs!r}: expected fewer than epochs={self.epochs}; "
                 "shorten the warm-up (fractions and 0 are allowed) or train longer"

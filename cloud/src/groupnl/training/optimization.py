@@ -33,7 +33,7 @@ class CosineSchedule:
     def __init__(self, optimizer: Optimizer, config: TrainConfig, *, steps_per_epoch: int):
         """Args as named; ``steps_per_epoch`` is at least 1."""
         self.steps = config.epochs * steps_per_epoch
-        self.warmup_steps = min(round(config.warmup_epochs * steps_per_epoch), self.steps - 1)
+        self.warmup_steps = min(round((config.warmup_epochs or 0.0) * steps_per_epoch), self.steps - 1)
         self._scheduler = CosineLRScheduler(
             optimizer,
             t_initial=self.steps - self.warmup_steps,
