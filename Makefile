@@ -29,7 +29,7 @@ test: setup ## What CI runs: format, lint, types, import rules, tests
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not long"
 
-test-long: setup ## Wide sweeps and long fuzzing, about 15 minutes; writes results/test-long.json
+test-long: setup ## Wide sweeps and long fuzzing, a few minutes; writes results/test-long.json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.long_tests --json results/test-long.json
 
 format: setup ## Format and fix what a tool can fix

@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
-from benchmarks import readme
+from benchmarks import readme, zoo
+
+from groupnl.models import ZOO
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,3 +38,9 @@ def test_every_file_that_the_pages_point_to_exists():
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_zoo_table_follows_from_its_committed_figures():
+    results = json.loads((ROOT / "results" / "zoo.json").read_text(encoding="utf-8"))
+    assert zoo.page(results) == (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
+    assert set(ZOO) <= {net["name"] for net in results["nets"]}

@@ -23,9 +23,8 @@ def test_a_small_net_by_hand():
     assert cost.params == 216 + 16 + 45
     assert cost.macs == 216 * 24 + 40
     assert cost.elementwise == 3 * 8 * 24  # batch norm, ReLU, pooling
-    # kept for backward, in float32: the image, the convolution's and the ReLU's output, batch norm's two statistics
-    # (once for the batch of two that is counted), the pooled values
-    assert cost.activation_bytes == 4 * (3 * 24 + 8 * 24 + 8 * 24 + 2 * 8 // 2 + 8)
+    # kept for backward, in float32: the image, the convolution's and the ReLU's output, the pooled values
+    assert cost.activation_bytes == 4 * (3 * 24 + 8 * 24 + 8 * 24 + 8)
     assert cost.gradient_bytes == 4 * cost.params
     assert [layer.type for layer in cost.layers] == ["Conv2d", "BatchNorm2d", "ReLU", "AdaptiveAvgPool2d", "Linear"]
     assert cost.layers[0].output_shape == (8, 4, 6)
@@ -38,8 +37,8 @@ def test_a_groupnl_layer_by_hand():
     assert layer.macs == 16 * 16 * 9 * 100
     # norm reads 1600 and clamps 100, the division writes 1600; subtraction, product and sine write 1600 each
     assert layer.elementwise == 1600 + 100 + 1600 + 3 * 1600
-    # kept for backward: input, seed maps, norms before and after the clamp, the sine's argument; 16 periods a batch
-    assert layer.activation_bytes == 4 * (1600 + 1600 + 100 + 100 + 1600 + 16 // 2)
+    # kept for backward: input, seed maps, norms before and after the clamp, the sine's argument
+    assert layer.activation_bytes == 4 * (1600 + 1600 + 100 + 100 + 1600)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenetv3_small_050", "convnext_atto", "vit_tiny_patch16_224"])

@@ -60,7 +60,8 @@ def test_info_without_weights(tmp_path):
     assert Preprocessing.from_dict(info.preprocessing) == PREPROCESSING
     layer = info.layers["layer1.conv1"]
     assert (layer["nlf"], layer["seed"], layer["key"], layer["scheme"]) == ("sine", 5, "layer1.conv1", "philox-v1")
-    assert len(layer["pairs_hash"]) == 32
+    assert len(layer["constants_hash"]) == 32
+    assert layer["type"] == "GroupNLConv2d"
 
 
 def test_a_net_of_the_users_own_needs_its_code(tmp_path):

@@ -8,21 +8,29 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from groupnl.analysis.tracker import LayerTracker
 
-_BATCH = 2  # batch norm in training refuses a single value per channel
+_BATCHES = (2, 4)  # their difference is what images cost; batch norm in training refuses a single value per channel
 
 
 def kept_for_backward(model: nn.Module, size: tuple[int, int, int]) -> dict[str, int]:
-    """Bytes that autograd saves per image, by the layer that saves them first; parameters and buffers not counted.
+    """Bytes that autograd saves for each image, by the layer that saves them first.
 
-    A tensor that several layers save counts once. A view counts as the memory that it keeps alive.
+    What a step keeps once, whatever its batch (parameters, generated filters, statistics of norms), is left out. A
+    tensor that several layers save counts once. A view counts as the memory that it keeps alive.
 
     Args:
         model: Any net; left as it is, since a copy without values (on the meta device) is run.
         size: (C, H, W) of one image.
     """
     twin = copy.deepcopy(model).to("meta").train()
-    own = {_storage(tensor) for tensor in (*twin.parameters(), *twin.buffers())}
-    tracker = LayerTracker(twin)
+    few, many = (_kept(twin, batch, size) for batch in _BATCHES)
+    images = _BATCHES[1] - _BATCHES[0]
+    return {name: (many[name] - few.get(name, 0)) // images for name in many}
+
+
+def _kept(net: nn.Module, batch: int, size: tuple[int, int, int]) -> dict[str, int]:
+    """Bytes that autograd saves in a step of so many images, by layer; parameters and buffers not counted."""
+    own = {_storage(tensor) for tensor in (*net.parameters(), *net.buffers())}
+    tracker = LayerTracker(net)
     counts: dict[str, int] = {}
     kept: dict[int, Tensor] = {}  # holds the tensors, so that no address is used twice
 
@@ -33,10 +41,10 @@ def kept_for_backward(model: nn.Module, size: tuple[int, int, int]) -> dict[str,
             counts[tracker.current] = counts.get(tracker.current, 0) + tensor.untyped_storage().nbytes()
         return tensor
 
-    dtype = next((parameter.dtype for parameter in twin.parameters()), torch.float32)
+    dtype = next((parameter.dtype for parameter in net.parameters()), torch.float32)
     with tracker.watching(), torch.enable_grad(), saved_tensors_hooks(pack, lambda tensor: tensor):
-        twin(torch.empty(_BATCH, *size, device="meta", dtype=dtype))
-    return {name: bytes_ // _BATCH for name, bytes_ in counts.items()}
+        net(torch.empty(batch, *size, device="meta", dtype=dtype))
+    return counts
 
 
 def _storage(tensor: Tensor) -> int:

@@ -4,10 +4,18 @@ The zoo is registered with timm on import: ``timm.create_model("groupnl_resnet18
 """
 
 from groupnl.models.architecture import Architecture, Conversion, architecture_of
+from groupnl.models.baseline_policies import GhostPolicy, MonoPolicy, SineFMPolicy
 from groupnl.models.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint, save_checkpoint
 from groupnl.models.convert import ConversionReport, Replaced, Skipped, convert_
 from groupnl.models.edit import Edit, Policy
-from groupnl.models.policies import POLICIES, SparseBottleneckPolicy, SparseDepthwisePolicy, StandardPolicy
+from groupnl.models.named_policies import POLICIES
+from groupnl.models.policies import (
+    LeanPolicy,
+    PointwisePolicy,
+    SparseBottleneckPolicy,
+    SparseDepthwisePolicy,
+    StandardPolicy,
+)
 from groupnl.models.resnet8 import ResNet8
 from groupnl.models.zoo import ZOO, ZooRow, create_model, zoo_names
 
@@ -19,9 +27,14 @@ __all__ = [
     "Conversion",
     "ConversionReport",
     "Edit",
+    "GhostPolicy",
+    "LeanPolicy",
+    "MonoPolicy",
+    "PointwisePolicy",
     "Policy",
     "Replaced",
     "ResNet8",
+    "SineFMPolicy",
     "Skipped",
     "SparseBottleneckPolicy",
     "SparseDepthwisePolicy",

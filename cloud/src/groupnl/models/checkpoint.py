@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from groupnl.models.architecture import architecture_of
 from groupnl.models.convert import convert_
 from groupnl.models.zoo import create_model
-from groupnl.nn import GroupNLConv2d
+from groupnl.nn import SeededLayer
 from groupnl_device.nlf import SCHEME
 
 if TYPE_CHECKING:  # import groupnl loads nothing of the device but its nlf
@@ -164,28 +164,24 @@ def _take_dtypes_(model: nn.Module, state: Mapping[str, Tensor]) -> None:
                 tensor.data = tensor.data.to(state[name].dtype)
 
 
-def _layers(model: nn.Module) -> list[tuple[str, GroupNLConv2d]]:
-    return [(name, module) for name, module in model.named_modules() if isinstance(module, GroupNLConv2d)]
+def _layers(model: nn.Module) -> list[tuple[str, SeededLayer]]:
+    return [(name, module) for name, module in model.named_modules() if isinstance(module, SeededLayer)]
 
 
-def _describe(layer: GroupNLConv2d) -> dict[str, Any]:
-    return {
-        "nlf": layer.nlf,
-        "normalize": layer.normalize,
-        "nl_groups": layer.nl_groups,
+def _describe(layer: SeededLayer) -> dict[str, Any]:
+    described = {
+        "type": type(layer).__name__,
+        **layer.configuration(),
         "scheme": SCHEME,
-        "seed": layer.seed,
-        "key": layer.key,
-        "period_range": list(layer.period_range) if layer.period_range else None,
-        "shift_range": list(layer.shift_range) if layer.shift_range else None,
-        "pairs_hash": layer.fingerprint().hex(),
+        "constants_hash": layer.fingerprint().hex(),
     }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in described.items()}
 
 
 def _difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> str:
     missing, unknown = sorted(theirs.keys() - ours.keys()), sorted(ours.keys() - theirs.keys())
     if missing or unknown:
-        return f"GroupNL layers only in the checkpoint: {missing or 'none'}, only in the net: {unknown or 'none'}"
+        return f"seeded layers only in the checkpoint: {missing or 'none'}, only in the net: {unknown or 'none'}"
     name = next(name for name in theirs if ours[name] != theirs[name])
     fields = [
         f"{key}={theirs[name].get(key)!r} against the net's {ours[name].get(key)!r}"

@@ -11,8 +11,8 @@ from torch import nn
 from groupnl.analysis import complexity
 from groupnl.models.architecture import Conversion, note_conversion
 from groupnl.models.edit import Edit, Policy
-from groupnl.models.policies import POLICIES
-from groupnl.nn import GroupNLConv2d
+from groupnl.models.named_policies import POLICIES
+from groupnl.nn import GhostConv2d, GroupNLConv2d, SeededLayer
 
 Selector = Callable[[str, nn.Module], bool]
 
@@ -85,8 +85,8 @@ def convert_(
 
     Args:
         model: Any net.
-        policy: ``standard``, ``sparse_bottleneck``, ``sparse_depthwise``, or an object with ``plan(model) ->
-            list[Edit]``.
+        policy: ``standard``, ``sparse_bottleneck``, ``sparse_depthwise``, ``pointwise``, ``lean``, ``ghost``,
+            ``sinefm``, ``mono``, or an object with ``plan(model) -> list[Edit]``.
         select: ``(qualified name, module) -> bool``: narrows the policy to the convolutions for which it is true.
         input_size: (C, H, W), to count multiply-adds; None: what the net's timm configuration says, if anything.
         **options: Of a named policy: ``reduction``, ``nl_groups``, ``nlf``, ``normalize``, ``seed``, ...
@@ -119,10 +119,12 @@ def convert_(
 
 def plan(model: nn.Module, policy: Policy, select: Selector | None = None) -> list[Edit]:
     """What :func:`convert_` would do, without doing it. Raises as it does."""
-    converted = [name for name, module in model.named_modules() if isinstance(module, GroupNLConv2d)]
+    ours = (SeededLayer, GhostConv2d)
+    converted = [(name, type(module).__name__) for name, module in model.named_modules() if isinstance(module, ours)]
     if converted:
+        name, kind = converted[0]
         raise ValueError(
-            f"the net has {len(converted)} GroupNL layers already (first: {converted[0]!r}): convert a fresh net"
+            f"the net is converted already: it has {len(converted)} layers like {name!r}, a {kind}; convert a fresh net"
         )
     modules = dict(model.named_modules(remove_duplicate=False))
     edits = policy.plan(model)

@@ -1,17 +1,23 @@
-"""The named policies: which convolutions become GroupNL layers. The rules are those of the published models."""
+"""The GroupNL policies: which convolutions become GroupNL layers. The first three are those of the published models."""
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
-from groupnl.models.edit import Edit, Policy
+from groupnl.models.edit import Edit
+from groupnl.models.planning import (
+    arguments_of,
+    follow,
+    own_convolutions,
+    plan_convolutions,
+    why_not_standard,
+    why_untouchable,
+)
 from groupnl.nn import GroupNLConv2d
 from groupnl_device.nlf import NLF, Normalize, Range
-
-_REPLACEABLE = (nn.Conv2d, Conv2dSame)  # subclasses with an arithmetic of their own would lose it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,22 +31,17 @@ class _GroupNLOptions:
     seed: int = 0  # of the pairs; each layer's key is its qualified name
 
     def _layer(self, conv: nn.Conv2d, name: str, *, sparse: bool) -> GroupNLConv2d:
-        padding = (0, 0) if isinstance(conv, Conv2dSame) else conv.padding
-        layer = GroupNLConv2d(
-            conv.in_channels,
-            conv.out_channels,
-            _pair(conv.kernel_size),
-            _pair(conv.stride),
-            padding if isinstance(padding, str) else _pair(padding),
-            _pair(conv.dilation),
-            1,
-            conv.bias is not None,
-            conv.padding_mode,
-            conv.weight.device,
-            conv.weight.dtype,
+        layer = self._new(name, sparse=sparse, **arguments_of(conv))
+        if sparse and layer.seed_conv.groups == 1:
+            raise ValueError(f"gcd({conv.in_channels}, {layer.seed_channels}) = 1: nothing would be sparse")
+        layer, layer.seed_conv = follow(conv, layer, layer.seed_conv)
+        return layer
+
+    def _new(self, name: str, **arguments: object) -> GroupNLConv2d:
+        return GroupNLConv2d(
+            **arguments,  # type: ignore[arg-type]  # collected by arguments_of
             reduction=self.reduction,
             nl_groups=self.nl_groups,
-            sparse=sparse,
             nlf=self.nlf,
             period_range=self.period_range,
             shift_range=self.shift_range,
@@ -48,22 +49,6 @@ class _GroupNLOptions:
             seed=self.seed,
             key=name,
         )
-        if isinstance(conv, Conv2dSame):
-            layer.seed_conv = Conv2dSame(
-                conv.in_channels,
-                layer.seed_channels,
-                _pair(conv.kernel_size),
-                _pair(conv.stride),
-                dilation=_pair(conv.dilation),
-                groups=layer.seed_conv.groups,
-                bias=conv.bias is not None,
-                device=conv.weight.device,
-                dtype=conv.weight.dtype,
-            )
-        _keep_weights(conv, layer.seed_conv)
-        layer.train(conv.training)
-        layer.requires_grad_(conv.weight.requires_grad)
-        return layer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +57,7 @@ class StandardPolicy(_GroupNLOptions):
 
     def plan(self, model: nn.Module) -> list[Edit]:
         """See :class:`groupnl.models.edit.Policy`."""
-        return _plan(model, _why_not_standard, lambda conv, name: self._layer(conv, name, sparse=False))
+        return plan_convolutions(model, why_not_standard, lambda conv, name: self._layer(conv, name, sparse=False))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +66,13 @@ class SparseBottleneckPolicy(_GroupNLOptions):
 
     def plan(self, model: nn.Module) -> list[Edit]:
         """See :class:`groupnl.models.edit.Policy`."""
-        middles = set(_bottleneck_middles(model))
+        middles = {middle for _, middle, _ in _triples(model)}
 
         def why_not(name: str, conv: nn.Conv2d, is_first: bool) -> str:
-            reason = _why_not_standard(name, conv, is_first)
+            reason = why_not_standard(name, conv, is_first)
             return reason or ("" if name in middles else "not between the two 1x1 convolutions of a bottleneck block")
 
-        return _plan(model, why_not, lambda conv, name: self._layer(conv, name, sparse=True))
+        return plan_convolutions(model, why_not, lambda conv, name: self._layer(conv, name, sparse=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,100 +83,112 @@ class SparseDepthwisePolicy(_GroupNLOptions):
         """See :class:`groupnl.models.edit.Policy`."""
 
         def why_not(_name: str, conv: nn.Conv2d, _is_first: bool) -> str:
-            is_depthwise = conv.groups == conv.in_channels == conv.out_channels and conv.groups > 1
-            return "" if is_depthwise else f"groups={conv.groups} of {conv.in_channels} channels: not depthwise"
+            return "" if _is_depthwise(conv) else f"groups={conv.groups} of {conv.in_channels} channels: not depthwise"
 
-        return _plan(model, why_not, lambda conv, name: self._layer(conv, name, sparse=True))
-
-
-POLICIES: dict[str, Callable[..., Policy]] = {
-    "standard": StandardPolicy,
-    "sparse_bottleneck": SparseBottleneckPolicy,
-    "sparse_depthwise": SparseDepthwisePolicy,
-}
+        return plan_convolutions(model, why_not, lambda conv, name: self._layer(conv, name, sparse=True))
 
 
-def _plan(
-    model: nn.Module,
-    why_not: Callable[[str, nn.Conv2d, bool], str],
-    replace: Callable[[nn.Conv2d, str], GroupNLConv2d],
-) -> list[Edit]:
-    edits = []
-    for index, (names, conv) in enumerate(_convolutions(model)):
-        name = names[0]
-        reason = _why_untouchable(conv) or why_not(name, conv, index == 0)
-        if not reason:
-            try:
-                layer = replace(conv, name)
-            except ValueError as error:  # S < g, for instance: the layer's own message says it best
-                reason = str(error)
-            else:
-                if layer.sparse and layer.seed_conv.groups == 1:
-                    reason = f"gcd({conv.in_channels}, {layer.seed_channels}) = 1: nothing would be sparse"
-        edits.append(
-            Edit(target=name, reason=reason) if reason else Edit(target=name, modules=dict.fromkeys(names, layer))
-        )
-    return edits
+@dataclass(frozen=True, kw_only=True)
+class PointwisePolicy(_GroupNLOptions):
+    """The 1x1 convolution before the depthwise one of an inverted residual block, as Ghost nets do. Beyond the paper.
 
-
-def _convolutions(model: nn.Module) -> Iterator[tuple[list[str], nn.Conv2d]]:
-    """Each convolution once, with all the names under which the net holds it."""
-    names: dict[int, list[str]] = {}
-    found: list[nn.Conv2d] = []
-    for name, module in model.named_modules(remove_duplicate=False):
-        if isinstance(module, nn.Conv2d):
-            if id(module) not in names:
-                found.append(module)
-            names.setdefault(id(module), []).append(name)
-    for conv in found:
-        yield names[id(conv)], conv
-
-
-def _why_untouchable(conv: nn.Conv2d) -> str:
-    if type(conv) not in _REPLACEABLE:
-        return f"{type(conv).__name__}, a convolution with an arithmetic of its own"
-    if conv._forward_hooks or conv._forward_pre_hooks:  # weight norm and pruning work through them
-        return "has hooks, which would be lost"
-    return ""
-
-
-def _why_not_standard(_name: str, conv: nn.Conv2d, is_first: bool) -> str:
-    if tuple(conv.kernel_size) != (3, 3):
-        return f"kernel {'x'.join(map(str, conv.kernel_size))}, not 3x3"
-    if tuple(conv.stride) != (1, 1):
-        return f"stride {'x'.join(map(str, conv.stride))}, not 1"
-    if conv.groups != 1:
-        return f"groups={conv.groups}: already a grouped convolution"
-    return "the net's first convolution (stem)" if is_first else ""
-
-
-def _bottleneck_middles(model: nn.Module) -> Iterator[str]:
-    """Names of the convolutions that stand, among their block's own convolutions, as 1x1, this, 1x1."""
-    for prefix, block in model.named_modules():
-        children = [(name, child) for name, child in block.named_children() if isinstance(child, nn.Conv2d)]
-        for (_, before), (name, _), (_, after) in zip(children, children[1:], children[2:], strict=False):
-            if tuple(before.kernel_size) == tuple(after.kernel_size) == (1, 1):
-                yield f"{prefix}.{name}" if prefix else name
-
-
-def _keep_weights(conv: nn.Conv2d, seed_conv: nn.Conv2d) -> None:
-    """Let the seed filters start as the convolution's first ones, so that they keep its initialisation or training.
-
-    A sparse seed filter takes the weights of the inputs that it sees; from a depthwise convolution, those inputs' own
-    filters.
+    There lies the cost: ``sparse_depthwise`` saves no parameter and no multiply-add in such nets.
     """
+
+    def plan(self, model: nn.Module) -> list[Edit]:
+        """See :class:`groupnl.models.edit.Policy`."""
+        modules = dict(model.named_modules())
+        expansions = {before for before, middle, _ in _triples(model) if _is_depthwise(modules[middle])}
+
+        def why_not(name: str, _conv: nn.Conv2d, _is_first: bool) -> str:
+            return "" if name in expansions else "not the 1x1 expansion before a depthwise convolution"
+
+        return plan_convolutions(model, why_not, lambda conv, name: self._layer(conv, name, sparse=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeanPolicy(_GroupNLOptions):
+    """Inverted residual blocks at half the work: expand to C / 2, depthwise on those, generate the other half.
+
+    Beyond the paper: half the expansion, half the depthwise arithmetic; whether accuracy holds is a measurement.
+    """
+
+    def plan(self, model: nn.Module) -> list[Edit]:
+        """See :class:`groupnl.models.edit.Policy`."""
+        modules = dict(model.named_modules())
+        blocks = {middle: before for before, middle, _ in _triples(model) if _is_depthwise(modules[middle])}
+
+        def why_not(name: str, _conv: nn.Conv2d, _is_first: bool) -> str:
+            return "" if name in blocks else "not the depthwise convolution of an inverted residual block"
+
+        def replace(conv: nn.Conv2d, name: str) -> GroupNLConv2d:
+            arguments = arguments_of(conv)
+            if conv.out_channels % self.reduction:
+                raise ValueError(f"{conv.out_channels} channels do not divide by reduction={self.reduction}")
+            narrow = conv.out_channels // self.reduction
+            layer = self._new(name, **{**arguments, "in_channels": narrow, "groups": narrow})
+            layer, layer.seed_conv = follow(conv, layer, layer.seed_conv)
+            return layer
+
+        edits = plan_convolutions(model, why_not, replace)
+        return [self._with_expansion(edit, modules, blocks[edit.target]) if edit.modules else edit for edit in edits]
+
+    def _with_expansion(self, edit: Edit, modules: dict[str, nn.Module], expansion_name: str) -> Edit:
+        """The depthwise convolution's edit, widened by its expansion and the norms between the two."""
+        expansion = modules[expansion_name]
+        layer = edit.modules[edit.target]
+        if not isinstance(expansion, nn.Conv2d) or not isinstance(layer, GroupNLConv2d):
+            raise TypeError(f"{expansion_name}: {type(expansion).__name__} before {type(layer).__name__}")
+        if reason := why_untouchable(expansion):
+            return Edit(target=edit.target, reason=f"its expansion {expansion_name} {reason}")
+        narrow = layer.in_channels
+        changed: dict[str, nn.Module] = dict(edit.modules)
+        changed[expansion_name] = _narrowed_conv(expansion, narrow)
+        for name in _between(modules, expansion_name, edit.target):
+            if isinstance(modules[name], nn.modules.batchnorm._BatchNorm):
+                changed[name] = _narrowed_norm(modules[name], narrow)
+        return Edit(target=edit.target, modules=changed)
+
+
+def _triples(model: nn.Module) -> Iterator[tuple[str, str, str]]:
+    """Names of three convolutions that follow one another among a block's own, the outer two 1x1."""
+    for _, _, convs in own_convolutions(model):
+        for (first, before), (middle, _), (last, after) in zip(convs, convs[1:], convs[2:], strict=False):
+            if tuple(before.kernel_size) == tuple(after.kernel_size) == (1, 1):
+                yield first, middle, last
+
+
+def _is_depthwise(conv: nn.Module) -> bool:
+    return isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels == conv.out_channels and conv.groups > 1
+
+
+def _between(modules: dict[str, nn.Module], first: str, last: str) -> list[str]:
+    """Names of the modules that a block holds between two of its children, in order."""
+    parent = first.rpartition(".")[0]
+    children = [name for name in modules if name and name.rpartition(".")[0] == parent]
+    return children[children.index(first) + 1 : children.index(last)]
+
+
+def _narrowed_conv(conv: nn.Conv2d, channels: int) -> nn.Conv2d:
+    """A copy that keeps the first output channels."""
+    narrow = copy.deepcopy(conv)
+    narrow.out_channels = channels
     with torch.no_grad():
-        seeds, inputs = seed_conv.weight.shape[:2]
-        first_input = torch.arange(seeds) // (seeds // seed_conv.groups) * inputs
-        channels = first_input[:, None] + torch.arange(
-            inputs
-        )  # (S, inputs): which input channels each seed filter sees
-        is_dense = conv.groups == 1
-        filters = conv.weight[torch.arange(seeds)[:, None], channels] if is_dense else conv.weight[channels, 0]
-        seed_conv.weight.copy_(filters)
-        if seed_conv.bias is not None and conv.bias is not None:
-            seed_conv.bias.copy_(conv.bias[:seeds])
+        narrow.weight = nn.Parameter(conv.weight[:channels].clone(), requires_grad=conv.weight.requires_grad)
+        if conv.bias is not None:
+            narrow.bias = nn.Parameter(conv.bias[:channels].clone(), requires_grad=conv.bias.requires_grad)
+    return narrow
 
 
-def _pair(size: tuple[int, ...]) -> tuple[int, int]:
-    return size[0], size[1]
+def _narrowed_norm(norm: nn.Module, channels: int) -> nn.Module:
+    """A copy that keeps the first channels; timm's batch norms with an activation inside included."""
+    narrow = copy.deepcopy(norm)
+    setattr(narrow, "num_features", channels)  # noqa: B010  # which types know only of some norms
+    with torch.no_grad():
+        for name, parameter in norm.named_parameters(recurse=False):
+            kept = nn.Parameter(parameter[:channels].clone(), requires_grad=parameter.requires_grad)
+            setattr(narrow, name, kept)
+        for name, buffer in norm.named_buffers(recurse=False):
+            if buffer.dim() == 1:
+                setattr(narrow, name, buffer[:channels].clone())
+    return narrow

@@ -13,7 +13,7 @@ from torch import nn
 from groupnl.models import resnet8 as _resnet8  # noqa: F401  # registers resnet8
 from groupnl.models.architecture import Architecture, note_architecture
 from groupnl.models.convert import apply_, plan
-from groupnl.models.policies import POLICIES
+from groupnl.models.named_policies import POLICIES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,11 @@ ZOO: dict[str, ZooRow] = {
         ZooRow(name="groupnl_efficientnet_lite0", base="efficientnet_lite0", policy="sparse_depthwise"),
         ZooRow(name="groupnl_efficientnetv2_s", base="efficientnetv2_s", policy="sparse_depthwise"),
         ZooRow(name="groupnl_efficientnet_es", base="efficientnet_es", policy="sparse_depthwise"),
+        *(
+            ZooRow(name=f"{policy}_{base}", base=base, policy=policy)
+            for policy in ("ghost", "sinefm", "mono")
+            for base in ("resnet8", "resnet18", "resnet34", "resnet50", "resnet101")
+        ),
     )
 }
 

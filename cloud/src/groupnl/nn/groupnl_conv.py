@@ -176,6 +176,7 @@ class GroupNLConv2d(SeededLayer):
     def _home(self) -> Tensor:
         return self.seed_conv.weight
 
-    def _configuration(self) -> dict[str, Any]:
+    def configuration(self) -> dict[str, Any]:
+        """See :meth:`groupnl.nn.seeded.SeededLayer.configuration`."""
         names = ("nlf", "normalize", "out_channels", "nl_groups", "seed", "key", "period_range", "shift_range")
         return {name: getattr(self, name) for name in names}

@@ -110,8 +110,8 @@ class MonoConv2d(SeededLayer):
             nn.init.uniform_(self.bias, -bound, bound)
         if self.conv.weight[0].numel() < 2:
             raise ValueError(
-                f"in_channels={in_channels}, groups={groups}, kernel_size={kernel_size}: a filter of one value cannot be "
-                "standardised; expected at least two"
+                f"in_channels={in_channels}, groups={groups}, kernel_size={kernel_size}: a filter of one value cannot "
+                "be standardised; expected at least two"
             )
         self._attach_constants()
 
@@ -148,6 +148,7 @@ class MonoConv2d(SeededLayer):
     def _home(self) -> Tensor:
         return self.conv.weight
 
-    def _configuration(self) -> dict[str, Any]:
+    def configuration(self) -> dict[str, Any]:
+        """See :meth:`groupnl.nn.seeded.SeededLayer.configuration`."""
         names = ("out_channels", "reduction", "groups", "seed", "key", "exponent_range")
         return {"layer": "mono", **{name: getattr(self, name) for name in names}}

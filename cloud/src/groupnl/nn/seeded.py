@@ -22,7 +22,7 @@ class SeededLayer(nn.Module):
     """Keeps the constants of a layer and a fingerprint of them in the state dict.
 
     A subclass says what they are (:meth:`_draw_constants`), which of its tensors' device they follow (:meth:`_home`)
-    and how it is configured (:meth:`_configuration`); at the end of its ``__init__`` it calls
+    and how it is configured (:meth:`configuration`); at the end of its ``__init__`` it calls
     :meth:`_attach_constants`.
     """
 
@@ -38,7 +38,7 @@ class SeededLayer(nn.Module):
         """A parameter whose device the constants follow."""
 
     @abstractmethod
-    def _configuration(self) -> dict[str, Any]:
+    def configuration(self) -> dict[str, Any]:
         """The arguments that the constants and their use follow from, for the fingerprint and for error messages."""
 
     def _attach_constants(self) -> None:
@@ -71,7 +71,7 @@ class SeededLayer(nn.Module):
     def _fixed_configuration(self) -> dict[str, Any]:
         # The seed, the key and the ranges show in the constants; two ways to the same constants are the same layer.
         drawn_from = {"seed", "key", "period_range", "shift_range", "exponent_range"}
-        return {name: value for name, value in self._configuration().items() if name not in drawn_from}
+        return {name: value for name, value in self.configuration().items() if name not in drawn_from}
 
     def get_extra_state(self) -> Tensor:
         """The fingerprint as a uint8 tensor of shape (16,), for the state dict."""
@@ -87,7 +87,7 @@ class SeededLayer(nn.Module):
             return  # shapes only: nothing to compare
         stored = bytes(state.detach().cpu().numpy().tobytes()) if isinstance(state, Tensor) else b""
         if stored != self.fingerprint():
-            configuration = ", ".join(f"{name}={value!r}" for name, value in self._configuration().items())
+            configuration = ", ".join(f"{name}={value!r}" for name, value in self.configuration().items())
             raise ValueError(
                 f"layer {self.key!r}: the weights were made with other hyperparameters than this layer has "
                 f"({configuration}); build the net with those of the weights, or load the checkpoint with "

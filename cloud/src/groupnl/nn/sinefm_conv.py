@@ -145,6 +145,7 @@ class SineFMConv2d(SeededLayer):
     def _home(self) -> Tensor:
         return self.seed_conv.weight
 
-    def _configuration(self) -> dict[str, Any]:
+    def configuration(self) -> dict[str, Any]:
+        """See :meth:`groupnl.nn.seeded.SeededLayer.configuration`."""
         names = ("out_channels", "reduction", "sinusoids", "seed", "key", "period_range", "shift_range")
         return {"layer": "sinefm", **{name: getattr(self, name) for name in names}}

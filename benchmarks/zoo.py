@@ -1,0 +1,121 @@
+"""The cost of every net of the zoo beside its vanilla base, as a table in the docs.
+
+python -m benchmarks.zoo             # measure, write results/zoo.json and docs/zoo.md
+python -m benchmarks.zoo --check     # exit 1 where docs/zoo.md does not follow from results/zoo.json
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+
+from groupnl.analysis import complexity
+from groupnl.models import ZOO, convert_
+from groupnl.nn import GhostConv2d, SeededLayer
+
+ROOT = Path(__file__).parents[1]
+RESULTS, PAGE = ROOT / "results" / "zoo.json", ROOT / "docs" / "zoo.md"
+BEYOND_THE_PAPER = (
+    *((base, policy) for base in ("mobilenetv2_100", "mobilenetv3_large_100") for policy in ("pointwise", "lean")),
+    ("efficientnet_lite0", "lean"),
+    ("mobilenetv4_conv_small", "sparse_depthwise"),
+    ("repvit_m0_9", "sparse_depthwise"),
+    ("convnext_atto", "sparse_depthwise"),
+)
+COLUMNS = (  # key, unit, digits
+    ("params", 1, 0),
+    ("macs", 1e6, 1),
+    ("elementwise", 1e6, 2),
+    ("activation_bytes", 1e6, 2),
+    ("gradient_bytes", 1e6, 2),
+)
+HEAD = """# The zoo, and what it costs
+
+Made by `python -m benchmarks.zoo` ({date}, timm {timm}, torch {torch}) from shapes alone; nothing here is about
+accuracy. One image of the size named; 1000 classes (ResNet-8: 10). Multiply-adds are those of convolutions and matrix
+products. Elementwise counts results of pointwise operators and inputs of norms, sums and poolings. Kept is what
+training keeps of one image for the backward pass. Gradients is what data-parallel training exchanges in a step, in
+float32.
+
+In inverted-residual nets the published form, sparse GroupNL in place of depthwise convolutions, saves no parameter
+and no multiply-add: two inputs times half the outputs is as much as one input times all. `pointwise` and `lean` go
+beyond the paper and take the work from where it is, the 1x1 expansions. Their accuracy is not known yet.
+
+| net | replaced | parameters | multiply-adds, M | elementwise, M | kept, MB | gradients, MB |
+|---|---:|---:|---:|---:|---:|---:|
+"""
+
+
+def row(name: str, model: torch.nn.Module, size: tuple[int, int, int]) -> dict[str, Any]:
+    """The figures of one net."""
+    cost = complexity(model, size)
+    replaced = sum(isinstance(module, SeededLayer | GhostConv2d) for module in model.modules())
+    keys = ("params", "macs", "elementwise", "activation_bytes", "gradient_bytes")
+    return {"name": name, "input_size": size, "replaced": replaced, **{key: getattr(cost, key) for key in keys}}
+
+
+def measure() -> dict[str, Any]:
+    """Every base, then the nets made of it."""
+    bases: dict[str, list[str]] = {}
+    for zoo_row in ZOO.values():
+        bases.setdefault(zoo_row.base, []).append(zoo_row.name)
+    rows = []
+    for base in dict.fromkeys([*bases, *(base for base, _ in BEYOND_THE_PAPER)]):
+        classes = 10 if base == "resnet8" else 1000
+        size = (3, 32, 32) if base == "resnet8" else (3, 224, 224)
+        rows.append(row(base, timm.create_model(base, num_classes=classes), size))
+        rows += [row(name, timm.create_model(name, num_classes=classes), size) for name in bases.get(base, ())]
+        for policy in (policy for other, policy in BEYOND_THE_PAPER if other == base):
+            model = timm.create_model(base, num_classes=classes)
+            convert_(model, policy, input_size=size)
+            rows.append(row(f"{base}+{policy}", model, size))
+    return {
+        "command": "python -m benchmarks.zoo",
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "versions": {name: metadata.version(name) for name in ("groupnl", "timm", "torch")},
+        "nets": rows,
+    }
+
+
+def page(results: Mapping[str, Any]) -> str:
+    """The page that follows from the figures; each base in bold, changes against it."""
+    text = HEAD.format(date=results["date"], timm=results["versions"]["timm"], torch=results["versions"]["torch"])
+    base: dict[str, Any] = {}
+    for net in results["nets"]:
+        is_base = net["replaced"] == 0
+        base = net if is_base else base
+        cells = []
+        for key, unit, digits in COLUMNS:
+            change = "" if is_base else f" ({(net[key] - base[key]) / base[key]:+.0%})"
+            cells.append(f"{net[key] / unit:,.{digits}f}{change}")
+        label = f"**{net['name']}**, {net['input_size'][1]}x{net['input_size'][2]}" if is_base else net["name"]
+        text += f"| {label} | {net['replaced'] or ''} | " + " | ".join(cells) + " |\n"
+    return text
+
+
+def main() -> int:
+    """Measure and write, or check."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the page differs")
+    if parser.parse_args().check:
+        same = page(json.loads(RESULTS.read_text(encoding="utf-8"))) == PAGE.read_text(encoding="utf-8")
+        print(
+            "docs/zoo.md follows from results/zoo.json" if same else "docs/zoo.md differs: run python -m benchmarks.zoo"
+        )
+        return int(not same)
+    results = measure()
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    PAGE.write_text(page(results), encoding="utf-8")
+    print(PAGE.read_text(encoding="utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
