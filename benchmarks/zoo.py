@@ -42,7 +42,7 @@ Made by `python -m benchmarks.zoo` ({date}, timm {timm}, torch {torch}) from sha
 accuracy. One image of the size named; 1000 classes (ResNet-8: 10). Multiply-adds are those of convolutions and matrix
 products. Elementwise counts results of pointwise operators and inputs of norms, sums and poolings. Kept is what
 training keeps of one image for the backward pass. Gradients is what data-parallel training exchanges in a step, in
-float32.
+float32. Mono makes its filters anew in every step: its elementwise figure holds that work.
 
 In inverted-residual nets the published form, sparse GroupNL in place of depthwise convolutions, saves no parameter
 and no multiply-add: two inputs times half the outputs is as much as one input times all. `pointwise` and `lean` go
