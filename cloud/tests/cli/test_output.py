@@ -1,6 +1,8 @@
 """Words and JSON never mix, and a JSON file is there whole or not at all."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -16,6 +18,18 @@ def test_json_to_stdout_sends_all_words_to_stderr(capsys):
     assert json.loads(captured.out) == {"a": 1}
     assert "words" in captured.err
     assert "a library's words" in captured.err
+
+
+def test_json_to_stdout_is_alone_there_even_when_a_library_writes_to_the_descriptor():
+    code = (
+        "import os\nfrom groupnl.cli.output import Output\n"
+        "with Output('-').words() as output:\n"
+        "    os.write(1, b'[Gloo] connected')\n    output.finish({'a': 1})\n    raise ValueError('too late to matter')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert json.loads(run.stdout) == {"a": 1}
+    assert "[Gloo] connected" in run.stderr
+    assert run.returncode == 1
 
 
 def test_without_json_words_go_to_stdout(capsys):

@@ -1,6 +1,7 @@
 """Where a command's words and figures go: words for people, JSON for programs, never mixed."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -32,7 +33,7 @@ class Output:
 
     def __init__(self, target: str | None) -> None:
         self._target = target
-        self._stdout = sys.stdout
+        self._text: str | None = None  # JSON that waits for stdout to be free
         self.console = Console(stderr=target == "-", highlight=False)
         if not self.console.is_terminal:
             self.console = Console(stderr=target == "-", highlight=False, width=_PIPED_WIDTH)
@@ -43,8 +44,18 @@ class Output:
         if self._target != "-":
             yield self
             return
-        with redirect_stdout(sys.stderr):
-            yield self
+        sys.stdout.flush()
+        kept = os.dup(1)
+        os.dup2(2, 1)  # libraries in C++ write to the descriptor itself (gloo does)
+        try:
+            with redirect_stdout(sys.stderr):
+                yield self
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            if self._text is not None:
+                sys.stdout.write(self._text)
+                sys.stdout.flush()
 
     def say(self, shown: Any) -> None:
         """Show text or a table to a person."""
@@ -56,8 +67,7 @@ class Output:
             return
         text = json.dumps(result, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         if self._target == "-":
-            self._stdout.write(text)
-            self._stdout.flush()
+            self._text = text
             return
         from groupnl_device.atomic import write_atomically
 
