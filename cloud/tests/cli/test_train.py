@@ -38,6 +38,15 @@ def test_a_checkpoint_can_be_trained_on(run_json, data, checkpoint, short, tmp_p
     assert result["net"] == "groupnl_resnet8"
 
 
+def test_a_net_is_converted_on_the_way(run_json, data, short, tmp_path):
+    options = ["--policy", "standard", "-p", "reduction=4", "-p", "seed=9"]
+    result = run_json("train", "resnet8", *data, "--out", tmp_path / "run", *short, *options)
+    assert result["net"] == "resnet8+standard"
+    loaded = load_checkpoint(tmp_path / "run" / "model.safetensors")
+    assert (loaded.layer1.conv1.reduction, loaded.layer1.conv1.seed) == (4, 9)
+    assert read_checkpoint(tmp_path / "run" / "model.safetensors").conversion["policy"] == "standard"
+
+
 def test_refusals(data, tmp_path, capsys):
     for arguments, message in (
         (["--optimizer", "adam"], "--optimizer adam: expected one of sgd, adamw"),

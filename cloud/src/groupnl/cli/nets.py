@@ -25,6 +25,12 @@ ModelOptions = Annotated[
         help="For a zoo or timm name, repeatable: num_classes, reduction, seed, cifar_stem, ...",
     ),
 ]
+PolicyOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--policy-option", "-p", metavar="NAME=VALUE", help="Of --policy, repeatable: reduction=4, seed=1, ..."
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from groupnl.cli.nets import ModelOptions, Net, parse_options, resolve_net
+from groupnl.cli.nets import ModelOptions, Net, PolicyOptions, parse_options, resolve_net
 from groupnl.cli.output import JsonOption, Output
 
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ def profile(
     policy: Annotated[
         str | None, typer.Option(help="Beside each net, itself converted: standard, sparse_bottleneck, ...")
     ] = None,
-    policy_option: Annotated[
-        list[str] | None,
-        typer.Option("--policy-option", "-p", metavar="NAME=VALUE", help="Repeatable: reduction=4, ..."),
-    ] = None,
+    policy_option: PolicyOptions = None,
     image_size: Annotated[
         int | None, typer.Option(min=1, metavar="PIXELS", help="Default: what each net's configuration says.")
     ] = None,

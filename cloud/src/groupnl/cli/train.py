@@ -15,7 +15,7 @@ from groupnl.cli.datasets import (
     load_split,
     preprocessing_of,
 )
-from groupnl.cli.nets import ModelOptions, NetArgument, parse_options, resolve_net
+from groupnl.cli.nets import ModelOptions, NetArgument, PolicyOptions, parse_options, resolve_net
 from groupnl.cli.output import JsonOption, Output, ResultFailedError
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ def train(
     protocol: ProtocolOption = "random",
     image_size: ImageSizeOption = None,
     model_option: ModelOptions = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Convert the net first: standard, sparse_bottleneck, sparse_depthwise, ...")
+    ] = None,
+    policy_option: PolicyOptions = None,
     epochs: Annotated[int, typer.Option(min=1)] = 30,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step, over all processes.")] = 128,
     optimizer: Annotated[str, typer.Option(help="sgd or adamw.")] = "sgd",
@@ -55,6 +59,7 @@ def train(
 
     Example: [bold]groupnl train groupnl_resnet8 --data openicons --epochs 20 --out runs/icons[/bold]
     """
+    from groupnl.models import convert_
     from groupnl.training import TrainConfig, TrainingError
     from groupnl.training import train as run
 
@@ -78,6 +83,11 @@ def train(
         train_set = load_split(data, "train", data_dir, protocol, image_size)
         test_set = load_split(data, "test", data_dir, protocol, image_size)
         name, model = new_net(net, train_set, seed, parse_options(model_option))
+        if policy is not None:
+            output.say(str(convert_(model, policy, **parse_options(policy_option))))
+            name = f"{name}+{policy}"
+        elif policy_option:
+            raise ValueError("--policy-option without --policy")
         try:
             result = run(
                 model,
