@@ -337,6 +337,37 @@ def test_building_a_layer_draws_its_pairs_without_the_global_generators():
     assert np.array_equal(np.random.get_state()[1], numpy_state)
 
 
+def test_explicit_pairs_replace_the_seeded_ones_and_travel_in_the_state_dict():
+    layer = GroupNLConv2d(3, 12, 3, reduction=3, nl_groups=2)
+    period, shift = torch.tensor([[1.0, 1.25], [1.5, 1.75]]), torch.tensor([[0.5, 1.0], [2.0, 3.0]])
+    layer.set_pairs_(period, shift)
+    assert layer.explicit
+    x = torch.randn(2, 3, 5, 6)
+    np.testing.assert_allclose(layer(x).detach().numpy(), numpy_of(layer, x), atol=1e-6)
+    state = layer.state_dict()
+    assert torch.equal(state["period"], period)
+    assert [name for name, _ in layer.named_parameters()] == ["seed_conv.weight", "seed_conv.bias"]
+    other = GroupNLConv2d(3, 12, 3, reduction=3, nl_groups=2, seed=5)
+    other.load_state_dict(state)
+    torch.testing.assert_close(other(x), layer(x), rtol=0, atol=0)
+    back = copy.deepcopy(layer).to("meta").to_empty(device="cpu")
+    assert torch.equal(back.shift, shift)
+    assert layer.half().period.dtype == torch.float32
+    with pytest.raises(RuntimeError, match=r"expected finite values of shape \(2, 2\)"):
+        other.load_state_dict({**state, "period": torch.ones(4)})
+    del state["period"], state["shift"]
+    with pytest.raises(RuntimeError, match="other hyperparameters"):
+        GroupNLConv2d(3, 12, 3, reduction=3, nl_groups=2).load_state_dict(state)
+
+
+@pytest.mark.parametrize("values", [torch.ones(1, 4), torch.full((4, 1), math.nan)], ids=["shape", "nan"])
+def test_bad_explicit_pairs_are_refused(values):
+    layer = GroupNLConv2d(3, 8, 3)
+    with pytest.raises(ValueError, match="expected finite values of shape"):
+        layer.set_pairs_(values, torch.ones(4, 1))
+    assert not layer.explicit
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -116,6 +116,7 @@ def export_bundle(
     _assemble(manifest, entries)  # a bad name or figure shows before the long part
 
     graph = export_graph(net.module, example, net.constants)
+    graph.tensors.update(net.explicit)
     entries |= {GRAPH: graph.onnx, WEIGHTS: graph.weights()}
     manifest = replace(manifest, layers=_filled_layers(net.layers, graph))
     agreement = _agreement(_assemble(manifest, entries), expected, pictures)

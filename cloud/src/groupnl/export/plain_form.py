@@ -13,7 +13,7 @@ from groupnl.export.errors import ExportError
 from groupnl.nn import GroupNLConv2d
 from groupnl.nn.expand import L2_EPS
 from groupnl_device.constants import layer_constants, rebuild
-from groupnl_device.manifest import Layer, SeededPairs
+from groupnl_device.manifest import ExplicitPairs, Layer, SeededPairs
 from groupnl_device.nlf import NLF, draw_pairs
 
 _CONSTANTS: dict[NLF, tuple[str, ...]] = {  # what each function reads
@@ -44,7 +44,7 @@ class PlainGroupNL(nn.Module):
         self.seed_channels = description.seed_channels
         self.generated = description.out_channels - description.seed_channels
         self.nl_groups, self.copies = description.nl_groups, description.copies
-        constants = layer_constants(description, {})
+        constants = layer_constants(description, explicit_pairs(layer, description))
         for role in roles(description):
             self.register_buffer(role, torch.from_numpy(constants[role]))
 
@@ -101,15 +101,17 @@ class PlainNet:
     Attributes:
         module: A copy in evaluation mode, float32, on the CPU, its GroupNL layers in plain form.
         layers: What the manifest says of each, with the names that its constants have in the state dict.
+        explicit: By name, the pairs that no seed gives and that must be shipped.
     """
 
     module: nn.Module
     layers: tuple[Layer, ...]
+    explicit: dict[str, NDArray[np.float32]]
 
     @property
     def constants(self) -> dict[str, NDArray[Any]]:
         """By the name in the state dict, the values that a device rebuilds."""
-        return rebuild(self.layers, {})
+        return rebuild(self.layers, self.explicit)
 
 
 def plain_form(model: nn.Module) -> PlainNet:
@@ -121,6 +123,7 @@ def plain_form(model: nn.Module) -> PlainNet:
     module = frozen_copy(model)
     done: dict[int, PlainGroupNL] = {}
     layers = []
+    explicit: dict[str, NDArray[np.float32]] = {}
     # With every name of a shared layer: each of them must lead to the same plain layer.
     for name, child in list(module.named_modules(remove_duplicate=False)):
         if not isinstance(child, GroupNLConv2d):
@@ -128,12 +131,13 @@ def plain_form(model: nn.Module) -> PlainNet:
         if id(child) not in done:
             description = describe(name, child)
             layers.append(description)
+            explicit |= explicit_pairs(child, description)
             done[id(child)] = PlainGroupNL(child, description)
         if name == "":
             module = done[id(child)]
         else:
             module.set_submodule(name, done[id(child)])
-    return PlainNet(module=module.eval(), layers=tuple(layers))
+    return PlainNet(module=module.eval(), layers=tuple(layers), explicit=explicit)
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
@@ -147,6 +151,41 @@ def describe(name: str, layer: GroupNLConv2d) -> Layer:
     Raises:
         ExportError: Its pairs are not those that its seed and key give.
     """
+    prefix = f"{name}." if name else ""
+    if layer.explicit:
+        pairs: SeededPairs | ExplicitPairs = ExplicitPairs(
+            period=f"{prefix}explicit_period", shift=f"{prefix}explicit_shift"
+        )
+    else:
+        _check_drawn(name, layer)
+        pairs = SeededPairs(
+            seed=layer.seed, key=layer.key, period_range=layer.period_range, shift_range=layer.shift_range
+        )
+    description = Layer(
+        name=name or "net",
+        nlf=layer.nlf,
+        normalize=layer.normalize,
+        seed_channels=layer.seed_channels,
+        out_channels=layer.out_channels,
+        nl_groups=layer.nl_groups,
+        pairs=pairs,
+        initializers={},
+    )
+    names = {role: prefix + role for role in roles(description)}
+    return Layer(**(vars(description) | {"initializers": names}))
+
+
+def explicit_pairs(layer: GroupNLConv2d, description: Layer) -> dict[str, NDArray[np.float32]]:
+    """By the names in the description, the pairs that must be shipped; empty where a seed gives them."""
+    if not isinstance(description.pairs, ExplicitPairs):
+        return {}
+    return {
+        description.pairs.period: layer.period.cpu().numpy(),
+        description.pairs.shift: layer.shift.cpu().numpy(),
+    }
+
+
+def _check_drawn(name: str, layer: GroupNLConv2d) -> None:
     drawn = draw_pairs(
         nlf=layer.nlf,
         nl_groups=layer.nl_groups,
@@ -160,23 +199,8 @@ def describe(name: str, layer: GroupNLConv2d) -> Layer:
         if not np.array_equal(held.cpu().numpy(), expected):
             raise ExportError(
                 f"layer {name!r}: its {what} values are not those that seed={layer.seed} and key={layer.key!r} give, "
-                "so a device could not rebuild them; were they changed by hand?"
+                "so a device could not rebuild them; give pairs of your own with set_pairs_"
             )
-    description = Layer(
-        name=name or "net",
-        nlf=layer.nlf,
-        normalize=layer.normalize,
-        seed_channels=layer.seed_channels,
-        out_channels=layer.out_channels,
-        nl_groups=layer.nl_groups,
-        pairs=SeededPairs(
-            seed=layer.seed, key=layer.key, period_range=layer.period_range, shift_range=layer.shift_range
-        ),
-        initializers={},
-    )
-    prefix = f"{name}." if name else ""
-    names = {role: prefix + role for role in roles(description)}
-    return Layer(**(vars(description) | {"initializers": names}))
 
 
 def roles(layer: Layer) -> tuple[str, ...]:

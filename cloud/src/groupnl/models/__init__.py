@@ -16,6 +16,7 @@ from groupnl.models.policies import (
     SparseDepthwisePolicy,
     StandardPolicy,
 )
+from groupnl.models.published import load_published_
 from groupnl.models.resnet8 import ResNet8
 from groupnl.models.zoo import ZOO, ZooRow, create_model, zoo_names
 
@@ -44,6 +45,7 @@ __all__ = [
     "convert_",
     "create_model",
     "load_checkpoint",
+    "load_published_",
     "read_checkpoint",
     "save_checkpoint",
     "zoo_names",

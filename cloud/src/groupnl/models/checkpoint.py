@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from groupnl.models.architecture import architecture_of
 from groupnl.models.convert import convert_
 from groupnl.models.zoo import create_model
-from groupnl.nn import SeededLayer
+from groupnl.nn import GroupNLConv2d, SeededLayer
 from groupnl_device.nlf import SCHEME
 
 if TYPE_CHECKING:  # import groupnl loads nothing of the device but its nlf
@@ -132,13 +132,16 @@ def load_checkpoint(path: str | Path, *, model: nn.Module | None = None) -> nn.M
     """
     info = read_checkpoint(path)
     net = _make(info, path) if model is None else model
+    with safe_open(str(path), framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
+    for name, layer in _layers(net):
+        if isinstance(layer, GroupNLConv2d) and info.layers.get(name, {}).get("explicit"):
+            layer.set_pairs_(state[f"{name}.period"], state[f"{name}.shift"])
     layers = {name: _describe(layer) for name, layer in _layers(net)}
     if layers != info.layers:
         raise ValueError(
             f"{path}: {_difference(layers, info.layers)}; build the net with the checkpoint's hyperparameters"
         )
-    with safe_open(str(path), framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a dict
     _take_dtypes_(net, state)
     net.load_state_dict(state)
     return net.eval() if model is None else net

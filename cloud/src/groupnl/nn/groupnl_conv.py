@@ -1,8 +1,10 @@
 """GroupNLConv2d: a drop-in for ``nn.Conv2d`` that computes some maps and generates the others."""
 
 import math
+from collections.abc import Mapping
 from typing import Any, cast
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -136,6 +138,7 @@ class GroupNLConv2d(SeededLayer):
             device,
             dtype,
         )
+        self._explicit: dict[str, NDArray[np.float32]] | None = None
         self._attach_constants()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,16 +158,73 @@ class GroupNLConv2d(SeededLayer):
             f"seed={self.seed}, key={self.key!r}"
         )
 
-    def _draw_constants(self) -> dict[str, NDArray[Any]]:
-        period, shift = seeded.draw_pairs(
-            nlf=self.nlf,
-            nl_groups=self.nl_groups,
-            copies=self.copies,
-            seed=self.seed,
-            key=self.key,
-            period_range=self.period_range,
-            shift_range=self.shift_range,
+    @property
+    def explicit(self) -> bool:
+        """Whether the pairs were given by :meth:`set_pairs_` instead of drawn from the seed."""
+        return self._explicit is not None
+
+    def set_pairs_(self, period: Tensor, shift: Tensor) -> None:
+        """Use these pairs instead of the seeded ones: loaded from elsewhere, or designed.
+
+        They are no parameters either, but nothing can draw them again: from now on the state dict holds them.
+
+        Args:
+            period: Shape (nl_groups, copies), finite.
+            shift: Shape (nl_groups, copies), finite.
+
+        Raises:
+            ValueError: Another shape, or a value that is not finite.
+        """
+        given: dict[str, NDArray[np.float32]] = {}
+        for name, values in (("period", period), ("shift", shift)):
+            if tuple(values.shape) != (self.nl_groups, self.copies) or not bool(torch.isfinite(values).all()):
+                raise ValueError(
+                    f"{name} of shape {tuple(values.shape)}: expected finite values of shape ({self.nl_groups}, "
+                    f"{self.copies}), one per group and copy"
+                )
+            given[name] = values.detach().to("cpu", torch.float32, copy=True).numpy()
+        self._explicit = given
+        self._rebuild_constants(self._home().device)
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self._explicit is not None:
+            destination[prefix + "period"], destination[prefix + "shift"] = self.period, self.shift
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: dict[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        pairs = [state_dict.get(prefix + name) for name in ("period", "shift")]
+        if all(isinstance(values, Tensor) for values in pairs):
+            state_dict = {k: v for k, v in state_dict.items() if k not in (prefix + "period", prefix + "shift")}
+            try:
+                self.set_pairs_(*cast(list[Tensor], pairs))
+            except ValueError as error:
+                error_msgs.append(f"layer {self.key!r}: {error}")
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
+
+    def _draw_constants(self) -> dict[str, NDArray[Any]]:
+        if self._explicit is not None:
+            period, shift = self._explicit["period"], self._explicit["shift"]
+        else:
+            period, shift = seeded.draw_pairs(
+                nlf=self.nlf,
+                nl_groups=self.nl_groups,
+                copies=self.copies,
+                seed=self.seed,
+                key=self.key,
+                period_range=self.period_range,
+                shift_range=self.shift_range,
+            )
         source, pair = seeded.channel_map(
             seed_channels=self.seed_channels,
             out_channels=self.out_channels,
@@ -179,4 +239,4 @@ class GroupNLConv2d(SeededLayer):
     def configuration(self) -> dict[str, Any]:
         """See :meth:`groupnl.nn.seeded.SeededLayer.configuration`."""
         names = ("nlf", "normalize", "out_channels", "nl_groups", "seed", "key", "period_range", "shift_range")
-        return {name: getattr(self, name) for name in names}
+        return {**{name: getattr(self, name) for name in names}, "explicit": self.explicit}

@@ -70,7 +70,7 @@ class SeededLayer(nn.Module):
 
     def _fixed_configuration(self) -> dict[str, Any]:
         # The seed, the key and the ranges show in the constants; two ways to the same constants are the same layer.
-        drawn_from = {"seed", "key", "period_range", "shift_range", "exponent_range"}
+        drawn_from = {"seed", "key", "period_range", "shift_range", "exponent_range", "explicit"}
         return {name: value for name, value in self.configuration().items() if name not in drawn_from}
 
     def get_extra_state(self) -> Tensor:
