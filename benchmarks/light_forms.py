@@ -1,0 +1,109 @@
+"""What the forms of a light net are worth: vanilla, the paper's sparse form, ``pointwise`` and ``lean``, trained alike.
+
+    python -m benchmarks.light_forms --json results/light-forms.json
+
+MobileNetV2 at half width on OpenIcons at 64x64, a few epochs from random weights: enough to see whether a form learns
+at all and how it compares at equal training, not enough to rank forms that lie close together.
+"""
+
+import argparse
+import json
+import platform
+import tempfile
+import time
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import groupnl
+from groupnl.data import ImageSet, load
+from groupnl.training import TrainConfig, train
+from groupnl_device.atomic import write_atomically
+from groupnl_device.bench import hardware
+from groupnl_device.preprocessing import Preprocessing
+
+BASE = "mobilenetv2_050"
+FORMS = ("vanilla", "sparse_depthwise", "pointwise", "lean")
+IMAGE_SIZE = 64
+
+
+def measure(
+    form: str, sets: tuple[ImageSet, ImageSet], preprocessing: Preprocessing, config: TrainConfig
+) -> dict[str, Any]:
+    """Train one form and measure it."""
+    train_set, test_set = sets
+    torch.manual_seed(config.seed)
+    model = groupnl.create_model(BASE, num_classes=len(train_set.class_names))
+    if form != "vanilla":
+        groupnl.convert_(model, form, seed=config.seed, input_size=preprocessing.input_size)
+    cost = groupnl.complexity(model, preprocessing.input_size)
+    with tempfile.TemporaryDirectory() as folder:
+        run = train(model, train_set, test_set, config, folder, preprocessing=preprocessing, progress=False)
+    found = groupnl.evaluate(model, test_set, preprocessing=preprocessing, severities=(1, 3, 5), batch_size=64)
+    return {
+        "form": form,
+        "seed": config.seed,
+        "params": cost.params,
+        "macs": cost.macs,
+        "train_accuracy": run.train_accuracy,
+        "clean_accuracy": found.clean_accuracy,
+        "mean_error": found.mean_error,
+        "train_seconds": run.seconds,
+    }
+
+
+def write_json(path: Path, result: dict[str, Any]) -> None:
+    """Write the figures, whole or not at all."""
+    text = json.dumps(result, indent=1) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def main() -> None:
+    """Train every form with every seed, show and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="written after every net, so a stopped run keeps what it has"
+    )
+    arguments = parser.parse_args()
+    train_set, test_set = (load("openicons", split=split, image_size=IMAGE_SIZE) for split in ("train", "test"))
+    mean, std = train_set.channel_stats()
+    preprocessing = Preprocessing(input_size=(3, IMAGE_SIZE, IMAGE_SIZE), mean=mean, std=std)
+    seeds = " ".join(map(str, arguments.seeds))
+    result: dict[str, Any] = {
+        "command": f"python -m benchmarks.light_forms --epochs {arguments.epochs} --seeds {seeds}",
+        "base": BASE,
+        "data": "OpenIcons, random split, 64x64",
+        "test_images": len(test_set),
+        "epochs": arguments.epochs,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "hardware": hardware(),
+        "versions": {
+            "python": platform.python_version(),
+            **{n: metadata.version(n) for n in ("groupnl", "torch", "timm")},
+        },
+        "nets": [],
+    }
+    for seed in arguments.seeds:
+        for form in FORMS:
+            begin = time.perf_counter()
+            config = TrainConfig(
+                epochs=arguments.epochs, batch_size=64, lr=0.1, label_smoothing=0.1, seed=seed, test_every=99
+            )
+            net = measure(form, (train_set, test_set), preprocessing, config)
+            result["nets"].append(net)
+            print(
+                f"seed {seed} {form:17} clean {net['clean_accuracy']:.1%} mean error {net['mean_error']:.1%} "
+                f"macs {net['macs']:,} params {net['params']:,} ({time.perf_counter() - begin:.0f} s)",
+                flush=True,
+            )
+            if arguments.json:
+                write_json(arguments.json, result)
+
+
+if __name__ == "__main__":
+    main()
