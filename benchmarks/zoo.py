@@ -46,7 +46,8 @@ float32. Mono makes its filters anew in every step: its elementwise figure holds
 
 In inverted-residual nets the published form, sparse GroupNL in place of depthwise convolutions, saves no parameter
 and no multiply-add: two inputs times half the outputs is as much as one input times all. `pointwise` and `lean` go
-beyond the paper and take the work from where it is, the 1x1 expansions. Their accuracy is not known yet.
+beyond the paper and take the work from where it is, the 1x1 expansions. Their accuracy is hardly known yet:
+[one short run](../results/light-forms.json) of `python -m benchmarks.light_forms` shows only that they learn.
 
 | net | replaced | parameters | multiply-adds, M | elementwise, M | kept, MB | gradients, MB |
 |---|---:|---:|---:|---:|---:|---:|
