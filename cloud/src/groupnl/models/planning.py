@@ -112,13 +112,13 @@ def _pair(size: tuple[int, ...]) -> tuple[int, int]:
     return height, width
 
 
-def own_convolutions(model: nn.Module) -> Iterator[tuple[str, nn.Module, list[tuple[str, nn.Conv2d]]]]:
-    """(qualified name, block, its own convolutions in order) of every module that has any; names of them qualified."""
+def own_convolutions(model: nn.Module) -> Iterator[list[tuple[str, nn.Conv2d]]]:
+    """Of every module that has any, its direct child convolutions in order, with their qualified names."""
     for prefix, block in model.named_modules():
         dot = f"{prefix}." if prefix else ""
         convs = [(dot + name, child) for name, child in block.named_children() if isinstance(child, nn.Conv2d)]
         if convs:
-            yield prefix, block, convs
+            yield convs
 
 
 def _convolutions(model: nn.Module) -> Iterator[tuple[list[str], nn.Conv2d]]:

@@ -152,7 +152,7 @@ class LeanPolicy(_GroupNLOptions):
 
 def _triples(model: nn.Module) -> Iterator[tuple[str, str, str]]:
     """Names of three convolutions that follow one another among a block's own, the outer two 1x1."""
-    for _, _, convs in own_convolutions(model):
+    for convs in own_convolutions(model):
         for (first, before), (middle, _), (last, after) in zip(convs, convs[1:], convs[2:], strict=False):
             if tuple(before.kernel_size) == tuple(after.kernel_size) == (1, 1):
                 yield first, middle, last

@@ -163,6 +163,18 @@ class GroupNLConv2d(SeededLayer):
         """Whether the pairs were given by :meth:`set_pairs_` instead of drawn from the seed."""
         return self._explicit is not None
 
+    def seeded_pairs(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What the seed and the key give: (period, shift), each of shape (nl_groups, copies)."""
+        return seeded.draw_pairs(
+            nlf=self.nlf,
+            nl_groups=self.nl_groups,
+            copies=self.copies,
+            seed=self.seed,
+            key=self.key,
+            period_range=self.period_range,
+            shift_range=self.shift_range,
+        )
+
     def set_pairs_(self, period: Tensor, shift: Tensor) -> None:
         """Use these pairs instead of the seeded ones: loaded from elsewhere, or designed.
 
@@ -204,10 +216,12 @@ class GroupNLConv2d(SeededLayer):
         pairs = [state_dict.get(prefix + name) for name in ("period", "shift")]
         if all(isinstance(values, Tensor) for values in pairs):
             state_dict = {k: v for k, v in state_dict.items() if k not in (prefix + "period", prefix + "shift")}
-            try:
-                self.set_pairs_(*cast(list[Tensor], pairs))
-            except ValueError as error:
-                error_msgs.append(f"layer {self.key!r}: {error}")
+            period, shift = cast(list[Tensor], pairs)
+            if not (period.is_meta or shift.is_meta):  # there: shapes only, nothing to take over
+                try:
+                    self.set_pairs_(period, shift)
+                except ValueError as error:
+                    error_msgs.append(f"layer {self.key!r}: {error}")
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
@@ -216,15 +230,7 @@ class GroupNLConv2d(SeededLayer):
         if self._explicit is not None:
             period, shift = self._explicit["period"], self._explicit["shift"]
         else:
-            period, shift = seeded.draw_pairs(
-                nlf=self.nlf,
-                nl_groups=self.nl_groups,
-                copies=self.copies,
-                seed=self.seed,
-                key=self.key,
-                period_range=self.period_range,
-                shift_range=self.shift_range,
-            )
+            period, shift = self.seeded_pairs()
         source, pair = seeded.channel_map(
             seed_channels=self.seed_channels,
             out_channels=self.out_channels,
