@@ -26,7 +26,13 @@ from groupnl_device.bench import hardware
 from groupnl_device.preprocessing import Preprocessing
 
 BASE = "mobilenetv2_050"
-FORMS = ("vanilla", "sparse_depthwise", "pointwise", "lean")
+FORMS: dict[str, tuple[str, dict[str, Any]] | None] = {  # name: policy and its options
+    "vanilla": None,
+    "sparse_depthwise": ("sparse_depthwise", {}),
+    "sparse_depthwise, identity": ("sparse_depthwise", {"nlf": "identity"}),  # the control: no sine
+    "pointwise": ("pointwise", {}),
+    "lean": ("lean", {}),
+}
 IMAGE_SIZE = 64
 
 
@@ -37,8 +43,9 @@ def measure(
     train_set, test_set = sets
     torch.manual_seed(config.seed)
     model = groupnl.create_model(BASE, num_classes=len(train_set.class_names))
-    if form != "vanilla":
-        groupnl.convert_(model, form, seed=config.seed, input_size=preprocessing.input_size)
+    if (conversion := FORMS[form]) is not None:
+        policy, options = conversion
+        groupnl.convert_(model, policy, seed=config.seed, input_size=preprocessing.input_size, **options)
     cost = groupnl.complexity(model, preprocessing.input_size)
     with tempfile.TemporaryDirectory() as folder:
         run = train(model, train_set, test_set, config, folder, preprocessing=preprocessing, progress=False)
@@ -97,7 +104,7 @@ def main() -> None:
             net = measure(form, (train_set, test_set), preprocessing, config)
             result["nets"].append(net)
             print(
-                f"seed {seed} {form:17} clean {net['clean_accuracy']:.1%} mean error {net['mean_error']:.1%} "
+                f"seed {seed} {form:26} clean {net['clean_accuracy']:.1%} mean error {net['mean_error']:.1%} "
                 f"macs {net['macs']:,} params {net['params']:,} ({time.perf_counter() - begin:.0f} s)",
                 flush=True,
             )
