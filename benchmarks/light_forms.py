@@ -7,22 +7,17 @@ at all and how it compares at equal training, not enough to rank forms that lie 
 """
 
 import argparse
-import json
-import platform
 import tempfile
 import time
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import groupnl
+from benchmarks.experiment import header, write_json
 from groupnl.data import ImageSet, load
 from groupnl.training import TrainConfig, train
-from groupnl_device.atomic import write_atomically
-from groupnl_device.bench import hardware
 from groupnl_device.preprocessing import Preprocessing
 
 BASE = "mobilenetv2_050"
@@ -62,12 +57,6 @@ def measure(
     }
 
 
-def write_json(path: Path, result: dict[str, Any]) -> None:
-    """Write the figures, whole or not at all."""
-    text = json.dumps(result, indent=1) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
-
-
 def main() -> None:
     """Train every form with every seed, show and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -81,20 +70,14 @@ def main() -> None:
     mean, std = train_set.channel_stats()
     preprocessing = Preprocessing(input_size=(3, IMAGE_SIZE, IMAGE_SIZE), mean=mean, std=std)
     seeds = " ".join(map(str, arguments.seeds))
-    result: dict[str, Any] = {
-        "command": f"python -m benchmarks.light_forms --epochs {arguments.epochs} --seeds {seeds}",
-        "base": BASE,
-        "data": "OpenIcons, random split, 64x64",
-        "test_images": len(test_set),
-        "epochs": arguments.epochs,
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "hardware": hardware(),
-        "versions": {
-            "python": platform.python_version(),
-            **{n: metadata.version(n) for n in ("groupnl", "torch", "timm")},
-        },
-        "nets": [],
-    }
+    head = header(
+        f"python -m benchmarks.light_forms --epochs {arguments.epochs} --seeds {seeds}",
+        base=BASE,
+        data="OpenIcons, random split, 64x64",
+        test_images=len(test_set),
+        epochs=arguments.epochs,
+    )
+    result: dict[str, Any] = {**head, "nets": []}
     for seed in arguments.seeds:
         for form in FORMS:
             begin = time.perf_counter()

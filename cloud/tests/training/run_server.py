@@ -87,6 +87,7 @@ def run(command: dict[str, Any]) -> None:
     Path.replace = events.around(Path.replace)
     state.torch.save = events.halfway(torch.save)
     config = tiny.config(**command["config"])
+    teacher = command.get("teacher")
     result = train(
         tiny.net(**command.get("net", {})),
         tiny.image_set(),
@@ -94,6 +95,7 @@ def run(command: dict[str, Any]) -> None:
         config,
         command["dir"],
         preprocessing=tiny.PREPROCESSING,
+        teacher=None if teacher is None else tiny.net(**teacher),
         resume=command.get("resume", True),
         save=events.around(tiny.save),
         progress=False,

@@ -39,6 +39,8 @@ def test_settings_cannot_be_changed() -> None:
         ({"weight_decay": -1e-4}, "weight_decay=-0.0001: expected a finite number, at least 0"),
         ({"warmup_epochs": 30}, "warmup_epochs=30: expected fewer than epochs=30; shorten the warm-up"),
         ({"label_smoothing": 1.0}, r"label_smoothing=1\.0"),
+        ({"task_loss_weight": 1.0}, r"task_loss_weight=1\.0: expected a number from 0 to below 1"),
+        ({"distill_temperature": 0.0}, r"distill_temperature=0\.0: expected a positive number"),
         ({"ema_decay": 1.0}, r"ema_decay=1\.0: expected a number from 0 to below 1, or None"),
         ({"mixup_alpha": -1}, "mixup_alpha=-1"),
         ({"cutmix_alpha": 1.0, "batch_size": 7}, "batch_size=7: mixup and CutMix mix pairs"),

@@ -17,6 +17,7 @@ from groupnl.cli.datasets import (
 )
 from groupnl.cli.nets import ModelOptions, NetArgument, PolicyOptions, parse_options, resolve_net
 from groupnl.cli.output import JsonOption, Output, ResultFailedError
+from groupnl.cli.recipe import RecipeOption
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,6 +31,7 @@ def train(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="The run's folder; new, or with --resume an old one.")
     ],
+    recipe: RecipeOption = None,  # noqa: ARG001  # its callback has done its work
     data_dir: DataDirOption = None,
     protocol: ProtocolOption = "random",
     image_size: ImageSizeOption = None,
@@ -38,6 +40,16 @@ def train(
         str | None, typer.Option(help="Convert the net first: standard, sparse_bottleneck, sparse_depthwise, ...")
     ] = None,
     policy_option: PolicyOptions = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(metavar="NET", help="Learn its answers too: a checkpoint of the same data, or module:function."),
+    ] = None,
+    task_loss_weight: Annotated[
+        float | None, typer.Option(help="With --teacher: the labels' share of the loss; default: 0.1.")
+    ] = None,
+    distill_temperature: Annotated[
+        float | None, typer.Option(help="With --teacher: softens both nets' answers; default: 4.")
+    ] = None,
     epochs: Annotated[int, typer.Option(min=1)] = 30,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step, over all processes.")] = 128,
     optimizer: Annotated[str, typer.Option(help="sgd or adamw.")] = "sgd",
@@ -72,6 +84,8 @@ def train(
             weight_decay=weight_decay,
             warmup_epochs=warmup_epochs,
             label_smoothing=label_smoothing,
+            task_loss_weight=task_loss_weight,
+            distill_temperature=distill_temperature,
             ema_decay=ema_decay,
             mixup_alpha=mixup_alpha,
             cutmix_alpha=cutmix_alpha,
@@ -96,6 +110,7 @@ def train(
                 config,
                 out,
                 preprocessing=preprocessing_of(train_set),
+                teacher=None if teacher is None else find_teacher(teacher, train_set),
                 resume=resume,
                 save=partial(save_net, name=name, train_set=train_set),
             )
@@ -126,6 +141,39 @@ def new_net(spec: str, train_set: "ImageSet", seed: int, options: dict[str, Any]
     return found.name, found.module
 
 
+def find_teacher(spec: str, train_set: "ImageSet") -> "nn.Module":
+    """Load the net that teaches, and check that it learned from such data.
+
+    A net of ``module:function`` says nothing of that: its author answers for it.
+
+    Raises:
+        ValueError: It is a name, whose weights would be random, or a bundle; or its checkpoint has other classes or
+            another preprocessing than the data.
+    """
+    expected = "expected a checkpoint, such as runs/teacher/model.safetensors, or module:function"
+    is_file = Path(spec).is_file() or Path(spec).suffix in {".safetensors", ".gnl"}
+    if not is_file and ":" not in spec:
+        raise ValueError(f"--teacher {spec}: a name has random weights, {expected}; train it first with groupnl train")
+    found = resolve_net(spec)
+    if found.module is None:
+        raise ValueError(f"--teacher {spec} is a bundle, made for a device: {expected}")
+    if found.class_names and found.class_names != train_set.class_names:
+        raise ValueError(
+            f"--teacher {spec} knows the classes {_first(found.class_names)}, the data has "
+            f"{_first(train_set.class_names)}: give a teacher that was trained on the same data"
+        )
+    if is_file and found.preprocessing is not None:
+        ours, theirs = preprocessing_of(train_set), found.preprocessing
+        for name in ("input_size", "mean", "std"):
+            if getattr(theirs, name) != getattr(ours, name):
+                raise ValueError(
+                    f"--teacher {spec} was trained with {name}={getattr(theirs, name)}, this run has "
+                    f"{getattr(ours, name)}: both nets see the same images, so give the same --data, --protocol and "
+                    "--image-size as for the teacher"
+                )
+    return found.module
+
+
 def save_net(model: "nn.Module", path: Path, *, name: str, train_set: "ImageSet") -> None:
     """Write the trained net with all that evaluation and export need."""
     from groupnl.models import save_checkpoint
@@ -139,3 +187,7 @@ def _one_of(name: str, value: str, *allowed: str) -> Any:
     if value not in allowed:
         raise ValueError(f"--{name} {value}: expected one of {', '.join(allowed)}")
     return value
+
+
+def _first(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (f", ... ({len(names)})" if len(names) > 5 else "")

@@ -30,6 +30,8 @@ class TrainConfig:
             becomes 1, or half of a shorter run than two epochs.
         min_lr: Where the cosine ends.
         label_smoothing: Share of the target spread over all classes, in [0, 1).
+        task_loss_weight: With a teacher: share of the labels' loss in [0, 1); the rest is the teacher's. None: 0.1.
+        distill_temperature: With a teacher: what both nets' logits are divided by before the softmax. None: 4.
         ema_decay: Decay per step of the moving average of the weights, in [0, 1); it is approached as
             ``1 - (1 + step) ** (-2 / 3)`` (timm's warm-up). When given, the averaged weights are tested and saved.
             None: off.
@@ -60,6 +62,8 @@ class TrainConfig:
     warmup_epochs: float | None = None
     min_lr: float = 0.0
     label_smoothing: float = 0.0
+    task_loss_weight: float | None = None
+    distill_temperature: float | None = None
     ema_decay: float | None = None
     mixup_alpha: float = 0.0
     cutmix_alpha: float = 0.0
@@ -101,6 +105,8 @@ class TrainConfig:
             raise ValueError(f"lr={self.lr!r}: expected a positive number")
         if self.clip_grad is not None and self.clip_grad <= 0:
             raise ValueError(f"clip_grad={self.clip_grad!r}: expected a positive number, or None for no limit")
+        if self.distill_temperature is not None and self.distill_temperature <= 0:
+            raise ValueError(f"distill_temperature={self.distill_temperature!r}: expected a positive number")
         if self.min_lr > self.lr:
             raise ValueError(f"min_lr={self.min_lr!r}: expected at most lr={self.lr!r}, where the cosine begins")
         if self.warmup_epochs is not None and self.warmup_epochs >= self.epochs:
@@ -142,10 +148,12 @@ _NUMBERS: dict[str, tuple[float, float, str]] = {
     "warmup_epochs": _ANY,
     "min_lr": _ANY,
     "label_smoothing": _SHARE,
+    "task_loss_weight": _SHARE,
+    "distill_temperature": (0.0, math.inf, "a positive number"),
     "ema_decay": (0.0, 1.0, "a number from 0 to below 1, or None for no average"),
     "mixup_alpha": _ANY,
     "cutmix_alpha": _ANY,
     "clip_grad": (0.0, math.inf, "a positive number, or None for no limit"),
     "checkpoint_seconds": (0.0, math.inf, "a finite number, at least 0, or None to save at the end of epochs only"),
 }
-_OPTIONAL = frozenset({"ema_decay", "clip_grad", "checkpoint_seconds"})
+_OPTIONAL = frozenset({"task_loss_weight", "distill_temperature", "ema_decay", "clip_grad", "checkpoint_seconds"})

@@ -13,6 +13,7 @@ from torch import nn
 from groupnl.data import ImageSet
 from groupnl.training.accuracy import measure_accuracy
 from groupnl.training.config import TrainConfig
+from groupnl.training.distillation import frozen_copy, with_distillation
 from groupnl.training.errors import TrainingError
 from groupnl.training.feed import Feed, Normalizer
 from groupnl.training.folder import RunFolder, open_run_folder
@@ -44,6 +45,7 @@ def train(
     run_dir: str | Path,
     *,
     preprocessing: Preprocessing,
+    teacher: nn.Module | None = None,
     resume: bool = False,
     save: Save | None = None,
     progress: bool = True,
@@ -62,6 +64,8 @@ def train(
         config: The settings.
         run_dir: A new or empty folder; with ``resume`` also one that a run was begun in.
         preprocessing: Its mean and std normalise the images, its ``input_size`` is checked.
+        teacher: A trained net, from the same normalised images to logits (N, K), whose answers are learned beside the
+            labels (knowledge distillation). It is copied and stays as it is. A resumed run needs the same one.
         resume: Go on from the last saved state; a run killed before its first state begins anew, a finished one is
             only read.
         save: Called once, at the end and in the main process, with the net and ``run_dir/model.safetensors``.
@@ -76,11 +80,12 @@ def train(
             kept.
         KeyboardInterrupt: After Ctrl-C, with the state saved at the end of the step.
     """
-    check_inputs(model, train_set, test_set, config, preprocessing)
+    config = with_distillation(config, teacher)
+    check_inputs(model, train_set, test_set, config, preprocessing, teacher)
     folder = open_run_folder(run_dir, resume=resume)
     accelerator = create_accelerator(config)
     with caller_generators_kept(accelerator.device):
-        run = _Run(model, train_set, test_set, config, preprocessing, folder, accelerator, progress=progress)
+        run = _Run(model, teacher, train_set, test_set, config, preprocessing, folder, accelerator, progress=progress)
         state = load_state(folder.state) if folder.state.exists() else None
         accelerator.wait_for_everyone()  # all have looked before the main process writes
         if state is not None:
@@ -99,6 +104,7 @@ class _Run:
     def __init__(
         self,
         model: nn.Module,
+        teacher: nn.Module | None,
         train_set: ImageSet,
         test_set: ImageSet | None,
         config: TrainConfig,
@@ -109,14 +115,23 @@ class _Run:
         progress: bool,
     ):
         self.config, self.folder, self.accelerator = config, folder, accelerator
-        self.data = describe_inputs(train_set, test_set, preprocessing)
+        self.data = describe_inputs(train_set, test_set, preprocessing, teacher)
         device, rank, ranks = accelerator.device, accelerator.process_index, accelerator.num_processes
         self.normalize = Normalizer(preprocessing, device, channels_last=config.channels_last)
         self.feed = Feed(train_set.to(device), self.normalize, config, process=rank, processes=ranks)
         self.test_set = None if test_set is None else test_set.to(device)
-        check_output(model.to(device), self.normalize(train_set.images[:2].to(device)), len(train_set.class_names))
+        few, classes = self.normalize(train_set.images[:2].to(device)), len(train_set.class_names)
+        check_output(model.to(device), few, classes)
+        if teacher is not None:
+            teacher = frozen_copy(teacher, device, channels_last=config.channels_last)
+            check_output(teacher, few, classes, role="the teacher ")
         self.learner = Learner(
-            model, config, accelerator, classes=len(train_set.class_names), steps_per_epoch=self.feed.steps_per_epoch
+            model,
+            config,
+            accelerator,
+            classes=classes,
+            steps_per_epoch=self.feed.steps_per_epoch,
+            teacher=teacher,
         )
         self.meter = Meter(device)
         self.look_every = 1 if device.type == "cpu" and ranks == 1 else _LOOK_STEPS

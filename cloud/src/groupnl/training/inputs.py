@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from groupnl.data import ImageSet
 from groupnl.training.config import TrainConfig
+from groupnl.training.distillation import describe_teacher
 from groupnl_device.preprocessing import Preprocessing
 
 
@@ -17,8 +18,9 @@ def check_inputs(
     test_set: ImageSet | None,
     config: TrainConfig,
     preprocessing: Preprocessing,
+    teacher: nn.Module | None = None,
 ) -> None:
-    """Check that net, data and settings fit together.
+    """Check that net, teacher, data and settings fit together.
 
     Raises:
         ValueError: They do not; the message says what to change.
@@ -46,21 +48,26 @@ def check_inputs(
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trained:
         raise ValueError(f"{type(model).__name__} has no parameter that requires a gradient: nothing to train")
-    wrong = {str(p.dtype).removeprefix("torch.") for p in trained if p.dtype != torch.float32}
-    if wrong:
-        raise ValueError(
-            f"{type(model).__name__} has parameters in {', '.join(sorted(wrong))}: give the net in float32 and choose "
-            "precision='bf16' or 'fp16' for mixed precision"
-        )
+    nets = [(type(model).__name__, trained)]
+    if teacher is not None:
+        nets.append((f"the teacher {type(teacher).__name__}", list(teacher.parameters())))
+    for name, parameters in nets:
+        wrong = {str(p.dtype).removeprefix("torch.") for p in parameters if p.dtype != torch.float32}
+        if wrong:
+            raise ValueError(
+                f"{name} has parameters in {', '.join(sorted(wrong))}: give the net in float32 and choose "
+                "precision='bf16' or 'fp16' for mixed precision"
+            )
 
 
-def check_output(model: nn.Module, images: Tensor, classes: int) -> None:
+def check_output(model: nn.Module, images: Tensor, classes: int, *, role: str = "") -> None:
     """Try the net on a few images, in eval mode so that nothing in it changes.
 
     Args:
         model: The net; its mode is restored.
         images: Normalised, shape (N, C, H, W), on the net's device.
         classes: Number of classes K.
+        role: Said before the net's name in the message, such as ``"the teacher "``.
 
     Raises:
         ValueError: Its output is no tensor of shape (N, K).
@@ -76,17 +83,20 @@ def check_output(model: nn.Module, images: Tensor, classes: int) -> None:
     shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
     if shape != expected:
         raise ValueError(
-            f"{type(model).__name__} gives {shape} for {len(images)} images, expected logits of shape {expected}: "
-            f"create it with num_classes={classes}"
+            f"{role}{type(model).__name__} gives {shape} for {len(images)} images, expected logits of shape "
+            f"{expected}: create it with num_classes={classes}"
         )
 
 
-def describe_inputs(train_set: ImageSet, test_set: ImageSet | None, preprocessing: Preprocessing) -> dict[str, Any]:
-    """Data and preprocessing in plain values, with a hash of the content: equal descriptions, equal data."""
+def describe_inputs(
+    train_set: ImageSet, test_set: ImageSet | None, preprocessing: Preprocessing, teacher: nn.Module | None = None
+) -> dict[str, Any]:
+    """Data, preprocessing and teacher in plain values, with hashes of the content: equal descriptions, equal inputs."""
     return {
         "training set": _describe(train_set),
         "test set": None if test_set is None else _describe(test_set),
         "preprocessing": _plain(preprocessing.to_dict()),
+        "teacher": None if teacher is None else describe_teacher(teacher),
     }
 
 

@@ -6,12 +6,11 @@ import torch
 from accelerate import Accelerator
 
 # timm's packages have no __all__, so mypy takes their names for private
-from timm.loss import create_classification_loss  # type: ignore[attr-defined]
-from timm.task import ClassificationTask
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
 from groupnl.training.config import TrainConfig
+from groupnl.training.distillation import create_task
 from groupnl.training.feed import Batch
 from groupnl.training.mixing import mix_targets
 from groupnl.training.optimization import CosineSchedule, create_optimizer
@@ -22,15 +21,22 @@ from groupnl.training.state import RunState
 class Learner:
     """Takes the steps of a run.
 
-    timm's ``ClassificationTask`` holds the net with its loss and brings compilation and data parallelism,
+    timm's task holds the net (and its teacher, if any) with the loss and brings compilation and data parallelism,
     ``ModelEmaV3`` the moving average; Accelerate brings autocast, loss scaling and the device. Accelerate's
     ``prepare_model`` is not used: it replaces the net's ``forward``, which would follow the net into its copies.
     """
 
     def __init__(
-        self, model: nn.Module, config: TrainConfig, accelerator: Accelerator, *, classes: int, steps_per_epoch: int
+        self,
+        model: nn.Module,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        *,
+        classes: int,
+        steps_per_epoch: int,
+        teacher: nn.Module | None = None,
     ):
-        """Args: ``model`` is trained in place, on ``accelerator.device``; it has ``classes`` outputs."""
+        """Args: ``model``, with ``classes`` outputs, is trained in place; ``teacher`` lies on the training device."""
         device = accelerator.device
         self.net = model.to(device)
         if config.channels_last:
@@ -38,9 +44,7 @@ class Learner:
         self._config = config
         self._accelerator = accelerator
         self._classes = classes
-        mixing = config.mixup_alpha > 0 or config.cutmix_alpha > 0
-        loss = create_classification_loss(smoothing=config.label_smoothing, soft_targets=mixing)
-        self._task = ClassificationTask(self.net, _InFloat32(loss), device=device, verbose=False)
+        self._task = create_task(self.net, teacher, config, device)
         self.average: nn.Module | None = None
         if config.ema_decay is not None:
             self._ema = ModelEmaV3(self.net, decay=config.ema_decay, use_warmup=True)
@@ -134,15 +138,3 @@ class Learner:
         if self.average is not None:
             self.net.load_state_dict(self.average.state_dict())
         return self.net.eval()
-
-
-class _InFloat32(nn.Module):
-    """A loss on logits in float32: on the CPU autocast would leave the logarithm of the softmax in bfloat16."""
-
-    def __init__(self, loss: nn.Module):
-        super().__init__()
-        self.loss = loss
-
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        value: Tensor = self.loss(logits.float(), targets)
-        return value

@@ -17,7 +17,8 @@ class EpochRecord:
     Attributes:
         epoch: From 1.
         step: Steps taken since the run began.
-        train_loss: Mean over the images of the epoch, as they were trained on (augmented, mixed, smoothed).
+        train_loss: Mean over the images of the epoch, as they were trained on (augmented, mixed, smoothed,
+            taught).
         train_accuracy: On the same images, in [0, 1]; for mixed images the label with the larger share counts.
         test_accuracy: In [0, 1]; None where it was not measured.
         lr: Learning rate of the last step.

@@ -24,7 +24,7 @@ class RunState:
 
     Attributes:
         config: ``TrainConfig.to_dict()``.
-        data: Description of the data and the preprocessing, compared when a run resumes.
+        data: Description of the data, the preprocessing and the teacher, compared when a run resumes.
         epoch: Epochs that are complete.
         index: Steps taken in the epoch that is not.
         step: Steps taken in all.
@@ -108,7 +108,7 @@ def check_same_run(state: RunState, *, config: dict[str, Any], data: dict[str, A
     if differences:
         shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
         raise ValueError(
-            f"the run cannot be resumed with other settings, data or net than it was begun with: {shown}. "
+            f"the run cannot be resumed with other settings, data, teacher or net than it was begun with: {shown}. "
             "Give the same, or start a new run in another folder"
         )
 
