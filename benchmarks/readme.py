@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.marks import put_between
 from groupnl.report import check_results, draw_severity_curves, verdicts
 
 ROOT = Path(__file__).parents[1]
@@ -56,11 +57,7 @@ def written(readme: str, results: Mapping[str, Any]) -> str:
     Raises:
         ValueError: The marks are missing.
     """
-    if BEGIN not in readme or END not in readme:
-        raise ValueError(f"README.md: expected the marks {BEGIN!r} and {END!r}")
-    before, _, rest = readme.partition(BEGIN)
-    after = rest.partition(END)[2]
-    return f"{before}{BEGIN}\n{block(results)}\n{END}{after}"
+    return put_between(readme, BEGIN, END, block(results))
 
 
 def main() -> int:

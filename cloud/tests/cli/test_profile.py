@@ -1,5 +1,7 @@
 """``groupnl profile``."""
 
+import json
+
 import pytest
 
 from groupnl.cli import main
@@ -11,8 +13,11 @@ def test_several_nets_side_by_side(run_json):
     assert (groupnl_net["name"], groupnl_net["params"]) == ("groupnl_resnet8", 52_778)
     for net in (vanilla, groupnl_net):
         assert net["gradient_bytes"] == 4 * net["params"]
-        for key in ("params", "macs", "elementwise", "activation_bytes"):
+        for key in ("params", "macs", "elementwise", "activation_bytes", "gradient_bytes"):
             assert net[key] == sum(layer[key] for layer in net["layers"]) > 0
+        assert "bundle_bytes" not in net
+    # a sine for each generated value: 8 of 16 channels of 32x32 twice, 16 of 32 of 16x16, 32 of 64 of 8x8
+    assert (vanilla["transcendentals"], groupnl_net["transcendentals"]) == (0, 2 * 8 * 1024 + 16 * 256 + 32 * 64)
 
 
 def test_a_net_beside_its_conversion(run_json, capsys):
@@ -43,9 +48,36 @@ def test_a_net_of_ones_own_needs_a_size(tmp_path, monkeypatch, capsys, run_json)
     assert run_json("profile", "own_net_for_profile:net", "--image-size", 8)["nets"][0]["macs"] == 12 * 64
 
 
+def test_the_bundle_beside_the_plain_weights(run_json):
+    (net,) = run_json("profile", "groupnl_resnet8", "--bundle")["nets"]
+    assert 4 * net["params"] < net["state_dict_bytes"] < 4 * net["params"] + 20_000
+    assert 4 * net["params"] < net["bundle_bytes"] < 4 * net["params"] + 100_000
+    assert "bundle_error" not in net
+
+
+def test_a_net_without_a_bundle_says_why(tmp_path, monkeypatch, capsys):
+    (tmp_path / "own_net_for_bundles.py").write_text("import torch\ndef net(): return torch.nn.Conv2d(3, 4, 1)\n")
+    monkeypatch.chdir(tmp_path)
+    arguments = ["own_net_for_bundles:net", "--image-size", "8", "--bundle", "--json", "out.json"]
+    assert main(["profile", *arguments]) == 0
+    assert "net has no bundle: the net returns shape (1, 4, 8, 8)" in capsys.readouterr().out
+    (net,) = json.loads((tmp_path / "out.json").read_text())["nets"]
+    assert net["bundle_bytes"] is None
+    assert "expected one tensor of logits" in net["bundle_error"]
+
+
+def test_a_chart(tmp_path):
+    chart = tmp_path / "costs.png"
+    assert main(["profile", "resnet8", "groupnl_resnet8", "--chart", str(chart)]) == 0
+    assert chart.read_bytes().startswith(b"\x89PNG")
+    assert list(tmp_path.iterdir()) == [chart]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["resnet8", "--chart", "costs.jpg"], "expected a file name that ends in .png"),
+        (["resnet8", "--chart", "absent/costs.png"], "the folder absent does not exist"),
         (["resnet8", "-p", "reduction=2"], "without --policy"),
         (["resnet8", "--policy", "sparse_depthwise"], "nothing in ResNet8 can be replaced"),
     ],

@@ -1,8 +1,29 @@
-"""What a net costs: parameters, multiply-adds, elementwise work, activations and gradient traffic.
+"""What a net costs (counted from a forward pass of shapes alone), and how new its generated maps are.
 
-Counted from one forward pass of shapes alone, so that a large net takes no arithmetic and no memory.
+Cost: parameters, multiply-adds, elementwise work, activations, gradient traffic. Diversity: measured on images, and in
+closed form, from which ``design_nlf`` chooses the pairs of the sine NLF.
 """
 
 from groupnl.analysis.complexity import Complexity, LayerCost, complexity
+from groupnl.analysis.covariance import sine_covariance
+from groupnl.analysis.design import DesignedLayer, design_nlf, design_pairs_, log_determinant
+from groupnl.analysis.diversity import LayerDiversity, diversity
+from groupnl.analysis.maps import GroupMaps, group_maps
+from groupnl.analysis.reach import ChannelReach, channel_reach
 
-__all__ = ["Complexity", "LayerCost", "complexity"]
+__all__ = [
+    "ChannelReach",
+    "Complexity",
+    "DesignedLayer",
+    "GroupMaps",
+    "LayerCost",
+    "LayerDiversity",
+    "channel_reach",
+    "complexity",
+    "design_nlf",
+    "design_pairs_",
+    "diversity",
+    "group_maps",
+    "log_determinant",
+    "sine_covariance",
+]

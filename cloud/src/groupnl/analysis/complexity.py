@@ -4,49 +4,35 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode  # the documented way to run a net over shapes
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from groupnl.analysis.activations import kept_for_backward
+from groupnl.analysis.evaluation_mode import evaluation_mode
+from groupnl.analysis.operators import Work, work_of
 from groupnl.analysis.tracker import LayerTracker
-from groupnl.nn import GroupNLConv2d
-
-_aten = torch.ops.aten
-# One unit of elementwise work per input element; every operator that torch tags as pointwise: one per output element.
-_PER_INPUT_ELEMENT = {
-    _aten.native_batch_norm,
-    _aten._native_batch_norm_legit_no_training,
-    _aten.cudnn_batch_norm,
-    _aten.native_layer_norm,
-    _aten.native_group_norm,
-    _aten.linalg_vector_norm,
-    _aten.norm,
-    _aten.sum,
-    _aten.mean,
-    _aten.amax,
-    _aten._softmax,
-    _aten.max_pool2d_with_indices,
-    _aten.avg_pool2d,
-    _aten._adaptive_avg_pool2d,
-}
-_COPIES = {_aten.clone, _aten._to_copy, _aten.copy, _aten.copy_}  # tagged pointwise, but no arithmetic
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCost:
-    """The cost of one layer: a module without children, a GroupNL layer, or what a block does between its children."""
+    """The cost of one layer.
+
+    A layer is a module without children, a layer of ``groupnl.nn`` with all its parts, or what a block does between its
+    children.
+    """
 
     name: str  # qualified name
     type: str  # class name
     params: int  # trainable parameters
     macs: int
     elementwise: int
+    transcendentals: int  # of elementwise
     activation_bytes: int  # kept for the backward pass
+    gradient_bytes: int
     output_shape: tuple[int, ...]  # of one image, without the batch axis
 
 
@@ -57,6 +43,7 @@ class Complexity:
     params: int  # trainable parameters
     macs: int  # multiply-accumulates of convolutions and matrix products
     elementwise: int  # results of pointwise operators, inputs of norms, sums and poolings: not part of macs
+    transcendentals: int  # calls of sin, exp, log, tanh, erf, pow, ... within the elementwise operators
     activation_bytes: int  # what training keeps for the backward pass, measured at autograd
     gradient_bytes: int  # what data-parallel training exchanges in every step: one gradient per trainable parameter
     layers: tuple[LayerCost, ...]  # in order of their first use
@@ -87,31 +74,33 @@ def complexity(model: nn.Module, input_size: Sequence[int]) -> Complexity:
     tracker = LayerTracker(model)
     counter = _Counter(tracker)
     shapes_only = FakeTensorMode(allow_non_fake_inputs=True)
-    with _evaluation_mode(model), torch.no_grad(), tracker.watching(), shapes_only, counter:
+    with evaluation_mode(model), _unfused(), torch.no_grad(), tracker.watching(), shapes_only, counter:
         model(torch.empty(1, *size, device=device, dtype=dtype))
     kept = kept_for_backward(model, (channels, height, width))
 
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    names = dict.fromkeys([*counter.counts, *kept])
+    held = _trainable_by_layer(model, tracker)
     layers = tuple(
         LayerCost(
             name=name,
             type=type(tracker.modules[name]).__name__,
-            params=_own_params(tracker.modules[name]),
-            macs=counter.counts[name]["macs"],
-            elementwise=counter.counts[name]["elementwise"],
+            params=sum(parameter.numel() for parameter in held[name]),
+            macs=work.macs,
+            elementwise=work.elementwise,
+            transcendentals=work.transcendentals,
             activation_bytes=kept.get(name, 0),
+            gradient_bytes=sum(parameter.numel() * parameter.element_size() for parameter in held[name]),
             output_shape=tracker.shapes.get(name, ()),
         )
-        for name in names
-        if any(counter.counts[name].values()) or kept.get(name, 0)
+        for name in dict.fromkeys([*counter.work, *kept, *held])
+        if any(work := counter.work[name]) or kept.get(name) or held[name]
     )
     return Complexity(
-        params=sum(parameter.numel() for parameter in trainable),
+        params=sum(layer.params for layer in layers),
         macs=sum(layer.macs for layer in layers),
         elementwise=sum(layer.elementwise for layer in layers),
+        transcendentals=sum(layer.transcendentals for layer in layers),
         activation_bytes=sum(layer.activation_bytes for layer in layers),
-        gradient_bytes=sum(parameter.numel() * parameter.element_size() for parameter in trainable),
+        gradient_bytes=sum(layer.gradient_bytes for layer in layers),
         layers=layers,
     )
 
@@ -122,34 +111,31 @@ class _Counter(TorchDispatchMode):
     def __init__(self, tracker: LayerTracker) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self._tracker = tracker
-        self.counts: defaultdict[str, dict[str, int]] = defaultdict(lambda: {"macs": 0, "elementwise": 0})
+        self.work: defaultdict[str, Work] = defaultdict(Work)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        packet = func._overloadpacket
         out = func(*args, **kwargs)
-        counts = self.counts[self._tracker.current]
-        if packet in flop_registry:
-            counts["macs"] += flop_registry[packet](*args, **kwargs, out_val=out) // 2
-        elif packet in _PER_INPUT_ELEMENT:
-            counts["elementwise"] += cast(Tensor, args[0]).numel()
-        elif torch.Tag.pointwise in func.tags and packet not in _COPIES and isinstance(out, Tensor):
-            counts["elementwise"] += out.numel()
+        before, more = self.work[self._tracker.current], work_of(func, args, kwargs, out)
+        self.work[self._tracker.current] = Work(*map(sum, zip(before, more, strict=True)))
         return out
 
 
-def _own_params(module: nn.Module) -> int:
-    # a block that is booked for what it does between its children owns its direct parameters only
-    parameters = module.parameters(recurse=isinstance(module, GroupNLConv2d))
-    return sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+def _trainable_by_layer(model: nn.Module, tracker: LayerTracker) -> defaultdict[str, list[nn.Parameter]]:
+    """Trainable parameters by the layer that holds them; one that several share is the first one's."""
+    held: defaultdict[str, list[nn.Parameter]] = defaultdict(list)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            held[tracker.layer_of(name.rpartition(".")[0])].append(parameter)
+    return held
 
 
 @contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
+def _unfused() -> Iterator[None]:
+    """No operator that does a whole transformer layer at once: nothing of it could be counted."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
         yield
     finally:
-        for module, mode in modes.items():
-            module.training = mode
+        torch.backends.mha.set_fastpath_enabled(fused)

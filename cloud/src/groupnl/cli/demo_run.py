@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 
-from groupnl.analysis import complexity
+from groupnl.analysis import complexity, group_maps
 from groupnl.cli.datasets import preprocessing_of
 from groupnl.cli.device_process import run_device
 from groupnl.cli.evaluate import table_of
@@ -26,12 +26,10 @@ from groupnl.cli.train import new_net, save_net
 from groupnl.data import ImageSet, load
 from groupnl.evaluation import evaluate, predictions
 from groupnl.export import export_bundle
-from groupnl.nn import GroupNLConv2d
-from groupnl.report import GroupMaps, draw_maps, verdicts
+from groupnl.report import draw_maps, verdicts
 from groupnl.training import TrainConfig, train
 from groupnl_device.atomic import write_atomically
 from groupnl_device.bench import hardware
-from groupnl_device.nlf import channel_map
 from groupnl_device.preprocessing import Preprocessing
 
 NETS = ("resnet8", "groupnl_resnet8")
@@ -83,7 +81,9 @@ def run_demo(out: Path, *, epochs: int, seed: int, say: Say) -> tuple[dict[str, 
     _measure_latency(nets, out)
     shutil.rmtree(pictures)
 
-    maps = draw_maps(_maps_of(models["groupnl_resnet8"], test_set, preprocessing))
+    candidates = test_set.images[:64]
+    normalised = torch.from_numpy(preprocessing.normalize(candidates.numpy()))
+    maps = draw_maps(group_maps(models["groupnl_resnet8"], normalised, candidates, layer=MAPS_LAYER))
     write_atomically(out / "maps.png", lambda file: file.write(maps))
     results = {
         "nets": nets,
@@ -194,38 +194,6 @@ def _measure_latency(nets: dict[str, dict[str, Any]], out: Path) -> None:
         middle = measured[BENCH_ROUNDS // 2]
         for key in ("latency_ms_median", "latency_ms_p90", "cold_start_ms", "peak_memory_bytes", "threads"):
             nets[name][key] = middle[key]
-
-
-def _maps_of(model: nn.Module, test_set: ImageSet, preprocessing: Preprocessing) -> GroupMaps:
-    """What one layer makes of the test picture whose seed maps vary most."""
-    layer = model.get_submodule(MAPS_LAYER)
-    if not isinstance(layer, GroupNLConv2d):
-        raise TypeError(f"{MAPS_LAYER} is a {type(layer).__name__}")
-    seen: list[Tensor] = []
-    handle = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
-    candidates = test_set.images[:64]
-    with torch.no_grad():
-        model(torch.from_numpy(preprocessing.normalize(candidates.numpy())))
-    handle.remove()
-    index = int(seen[0][:, : layer.seed_channels].std(dim=(2, 3)).mean(dim=1).argmax())
-    maps = seen[0][index].double().numpy()
-    source, pair = channel_map(
-        seed_channels=layer.seed_channels,
-        out_channels=layer.out_channels,
-        nl_groups=layer.nl_groups,
-        copies=layer.copies,
-    )
-    return GroupMaps(
-        layer=MAPS_LAYER,
-        formula="sin(period (y - shift))",
-        picture=candidates[index].permute(1, 2, 0).numpy(),
-        seed_maps=maps[: layer.seed_channels],
-        generated=maps[layer.seed_channels :],
-        source=source,
-        pair=pair,
-        period=layer.period.flatten().numpy()[pair],
-        shift=layer.shift.flatten().numpy()[pair],
-    )
 
 
 def _write_pictures(images: ImageSet, folder: Path) -> Path:

@@ -1,22 +1,27 @@
 """``groupnl profile``: what nets cost, side by side."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
+from torch import nn
 
 from groupnl.cli.nets import ModelOptions, Net, PolicyOptions, parse_options, resolve_net
 from groupnl.cli.output import JsonOption, Output
 
-if TYPE_CHECKING:
-    from groupnl.analysis import Complexity
-
-_FIGURES = (
-    ("trainable parameters", "params"),
-    ("multiply-adds", "macs"),
-    ("elementwise operations", "elementwise"),
-    ("activations kept for backward, bytes", "activation_bytes"),
-    ("gradients exchanged in a training step, bytes", "gradient_bytes"),
+_FIGURES = (  # key, in the table, in the chart
+    ("params", "trainable parameters", "trainable parameters"),
+    ("macs", "multiply-adds", "multiply-adds"),
+    ("elementwise", "elementwise operations", "elementwise operations"),
+    ("transcendentals", "  of them sin, exp, tanh, ...", "calls of sin, exp, tanh, ..."),
+    ("activation_bytes", "activations kept for backward, bytes", "activations kept for backward"),
+    ("gradient_bytes", "gradients exchanged in a training step, bytes", "gradients of a training step"),
+)
+_FILES = (
+    ("bundle_bytes", "bundle, bytes", "bundle"),
+    ("state_dict_bytes", "state dict as safetensors, bytes", "state dict as safetensors"),
 )
 
 
@@ -33,39 +38,73 @@ def profile(
         int | None, typer.Option(min=1, metavar="PIXELS", help="Default: what each net's configuration says.")
     ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer.")] = False,
+    bundle: Annotated[
+        bool, typer.Option("--bundle", help="Export each net and show the file's size; some seconds a net.")
+    ] = False,
+    chart: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw the figures as bars, beside the first net's.")
+    ] = None,
     json: JsonOption = None,
 ) -> None:
     """Show what nets cost for one image: parameters, multiply-adds, elementwise work, activations, gradient traffic.
 
     Example: [bold]groupnl profile resnet50 --policy sparse_bottleneck[/bold]
     """
-    from groupnl.analysis import complexity
     from groupnl.models import convert_
 
     if policy_option and policy is None:
         raise ValueError("--policy-option without --policy")
+    _check_chart(chart)
     with Output(json).words() as output:
         rows: list[dict[str, Any]] = []
-        costs: dict[str, Complexity] = {}
         for spec in nets:
             found = resolve_net(spec, parse_options(model_option))
             if found.module is None:
                 raise ValueError(f"{spec} is a bundle: profile takes a name, a checkpoint or module:function")
             size = _size(found, image_size)
-            costs[found.name] = complexity(found.module, size)
-            rows.append({"name": found.name, "input_size": size, **costs[found.name].to_dict()})
+            rows.append({"name": found.name, "input_size": size, **_figures(found, found.module, size, bundle)})
             if policy is not None:
                 report = convert_(found.module, policy, input_size=size, **parse_options(policy_option))
                 output.say(f"{found.name}, {report}")
-                name = f"{found.name}+{policy}"
-                costs[name] = complexity(found.module, size)
-                conversion = report.to_dict()
-                rows.append({"name": name, "input_size": size, "conversion": conversion, **costs[name].to_dict()})
-        output.say(_side_by_side(rows))
-        if layers:
-            for name, cost in costs.items():
-                output.say(_layer_table(name, cost))
+                after = {"name": f"{found.name}+{policy}", "input_size": size, "conversion": report.to_dict()}
+                rows.append({**after, **_figures(found, found.module, size, bundle)})
+        figures = _FIGURES + _FILES if bundle else _FIGURES
+        output.say(_side_by_side(rows, figures))
+        for row in rows:
+            if reason := row.get("bundle_error"):
+                output.say(f"{row['name']} has no bundle: {reason}")
+            if layers:
+                output.say(_layer_table(row))
+        if chart is not None:
+            from groupnl.report import draw_costs
+            from groupnl_device.atomic import write_atomically
+
+            picture = draw_costs(rows, {key: title for key, _, title in figures})
+            write_atomically(chart, lambda file: file.write(picture))
+            output.say(f"wrote {chart}")
         output.finish({"nets": rows})
+
+
+def _figures(net: Net, module: nn.Module, size: tuple[int, int, int], bundle: bool) -> dict[str, Any]:
+    from groupnl.analysis import complexity
+
+    figures = complexity(module, size).to_dict()
+    if bundle:
+        from groupnl.cli.bundle_size import bundle_size
+
+        found = bundle_size(module, size, net.preprocessing)
+        figures |= {"bundle_bytes": found.bundle_bytes, "state_dict_bytes": found.state_dict_bytes}
+        if found.reason:
+            figures["bundle_error"] = found.reason
+    return figures
+
+
+def _check_chart(chart: Path | None) -> None:
+    """Before the work, not after it."""
+    if chart is not None and chart.suffix != ".png":
+        raise ValueError(f"--chart {chart}: expected a file name that ends in .png")
+    if chart is not None and not chart.parent.is_dir():
+        raise ValueError(f"--chart {chart}: the folder {chart.parent} does not exist; create it first")
 
 
 def _size(net: Net, image_size: int | None) -> tuple[int, int, int]:
@@ -80,27 +119,28 @@ def _size(net: Net, image_size: int | None) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _side_by_side(rows: list[dict[str, Any]]) -> Table:
+def _side_by_side(rows: Sequence[dict[str, Any]], figures: Sequence[tuple[str, str, str]]) -> Table:
     table = Table("for one image", *(f"{row['name']}\n{'x'.join(map(str, row['input_size']))}" for row in rows))
     for column in table.columns[1:]:
         column.justify = "right"
-    for label, key in _FIGURES:
+        column.overflow = "fold"
+    for key, label, _ in figures:
         first = rows[0][key]
-        cells = [f"{first:,}"]
+        cells = ["-" if first is None else f"{first:,}"]
         for row in rows[1:]:
-            change = f" ({(row[key] - first) / first:+.1%})" if first else ""
-            cells.append(f"{row[key]:,}{change}")
+            change = f" ({(row[key] - first) / first:+.1%})" if first and row[key] is not None else ""
+            cells.append("-" if row[key] is None else f"{row[key]:,}{change}")
         table.add_row(label, *cells)
     return table
 
 
-def _layer_table(name: str, cost: "Complexity") -> Table:
-    heads = ("layer", "type", "output", "parameters", "multiply-adds", "elementwise", "kept, bytes")
-    table = Table(*heads, title=name, title_justify="left")
+def _layer_table(row: dict[str, Any]) -> Table:
+    heads = ("layer", "type", "output", "parameters", "multiply-adds", "elementwise", "sin, exp, ...", "kept, bytes")
+    keys = ("params", "macs", "elementwise", "transcendentals", "activation_bytes")
+    table = Table(*heads, title=row["name"], title_justify="left")
     for column in table.columns[3:]:
         column.justify = "right"
-    for layer in cost.layers:
-        shape = "x".join(map(str, layer.output_shape))
-        figures = (layer.params, layer.macs, layer.elementwise, layer.activation_bytes)
-        table.add_row(layer.name or "(the net itself)", layer.type, shape, *(f"{figure:,}" for figure in figures))
+    for layer in row["layers"]:
+        shape = "x".join(map(str, layer["output_shape"]))
+        table.add_row(layer["name"] or "(the net itself)", layer["type"], shape, *(f"{layer[key]:,}" for key in keys))
     return table

@@ -7,6 +7,7 @@ from groupnl.nn.expand import expand, normalize_maps
 from groupnl.nn.functions import apply_nlf
 from groupnl.nn.ghost_conv import GhostConv2d
 from groupnl.nn.groupnl_conv import GroupNLConv2d
+from groupnl.nn.hadamard import HadamardMix
 from groupnl.nn.mono_conv import MonoConv2d
 from groupnl.nn.reference import expand_reference
 from groupnl.nn.seeded import SeededLayer
@@ -15,6 +16,7 @@ from groupnl.nn.sinefm_conv import SineFMConv2d
 __all__ = [
     "GhostConv2d",
     "GroupNLConv2d",
+    "HadamardMix",
     "MonoConv2d",
     "SeededLayer",
     "SineFMConv2d",

@@ -1,15 +1,18 @@
-"""Still pictures: a layer's seed and generated maps, and accuracy by severity."""
+"""Still pictures: a layer's seed and generated maps, accuracy by severity, and what nets cost."""
 
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
+
+from groupnl.analysis import GroupMaps
 
 _COLOURS = (
     "#4477aa",
@@ -21,33 +24,7 @@ _COLOURS = (
     "#bbbbbb",
 )  # Tol's bright, safe for the colour-blind
 _DPI = 110
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupMaps:
-    """What one GroupNL layer makes of one picture, for :func:`draw_maps`.
-
-    Attributes:
-        layer: Qualified name.
-        formula: Of the nonlinear function, for the title.
-        picture: uint8, shape (H, W, 3).
-        seed_maps: As the layer puts them out, normalised, float, shape (S, H', W').
-        generated: float, shape (G, H', W').
-        source: Which seed map each generated map comes from, shape (G,).
-        pair: Its (group, copy) pair's index, shape (G,).
-        period: One value a generated map, shape (G,).
-        shift: One value a generated map, shape (G,).
-    """
-
-    layer: str
-    formula: str
-    picture: NDArray[np.uint8]
-    seed_maps: NDArray[np.floating[Any]]
-    generated: NDArray[np.floating[Any]]
-    source: NDArray[np.integer[Any]]
-    pair: NDArray[np.integer[Any]]
-    period: NDArray[np.floating[Any]]
-    shift: NDArray[np.floating[Any]]
+_NAME_WIDTH = 26  # letters of a net's name in a line
 
 
 def draw_maps(maps: GroupMaps, *, columns: int = 8) -> bytes:
@@ -127,6 +104,79 @@ def draw_severity_curves(nets: Mapping[str, Mapping[str, Any]]) -> bytes:
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=max(1, len(labels)), fontsize=9, frameon=False)
     return _png(figure)
+
+
+def draw_costs(nets: Sequence[Mapping[str, Any]], figures: Mapping[str, str]) -> bytes:
+    """What nets cost: one panel a figure with a scale of its own, one bar a net, changes against the first net.
+
+    Args:
+        nets: As ``groupnl profile --json`` has them: ``name`` and the figures, integers or None.
+        figures: Key -> title of the panel. A key that ends in ``_bytes`` is shown in bytes.
+
+    Returns:
+        A PNG.
+    """
+    columns = min(4 if len(figures) in (4, 7, 8) else 3, len(figures))
+    rows = -(-len(figures) // columns)
+    names = [_in_lines(net["name"]) for net in nets]
+    lines = len(nets) * (1 + 0.45 * max(name.count("\n") for name in names))
+    width = 0.075 * max(len(line) for name in names for line in name.split("\n")) + 2.75 * columns
+    figure = Figure(
+        figsize=(width, rows * (0.27 * lines + 0.5) + 0.3),
+        dpi=_DPI,
+        layout=ConstrainedLayoutEngine(hspace=0.06, wspace=0.05),
+    )
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    for axis, (key, title) in zip(axes, figures.items(), strict=False):
+        _draw_bars(axis, [net[key] for net in nets], "B" if key.endswith("_bytes") else "")
+        axis.set_title(title, fontsize=9, loc="left")
+    for axis in axes[len(figures) :]:
+        axis.set_visible(False)
+    for axis in axes[::columns]:
+        axis.set_yticks(range(len(nets)), names, fontsize=9)
+    axes[0].invert_yaxis()
+    against = f"; changes against {nets[0]['name']}" if len(nets) > 1 else ""
+    figure.suptitle(f"Cost of one image{against}", fontsize=10)
+    return _png(figure)
+
+
+def _draw_bars(axis: Axes, values: Sequence[int | None], unit: str) -> None:
+    """Horizontal bars with the values at their ends; the first one's value as a line through all."""
+    first, longest = values[0], max((value or 0 for value in values), default=0) or 1
+    axis.set_xlim(0, 1.85 * longest)  # room for the words at the end of the longest bar
+    for place, value in enumerate(values):
+        axis.barh(place, value or 0, height=0.68, color=_COLOURS[place % len(_COLOURS)])
+        words = "none" if value is None else _short(value, unit)
+        if place and first and value is not None:
+            words += f"  {round(100 * (value - first) / first):+d}%".replace("-", "\N{MINUS SIGN}")
+        ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # the first net's line passes behind the words
+        axis.text((value or 0) + 0.03 * longest, place, words, va="center", fontsize=8, bbox=ground)
+    if first and len(values) > 1:
+        axis.axvline(first, color=_COLOURS[0], linewidth=0.8, linestyle=":", zorder=0)
+    axis.set_xticks([])
+    axis.tick_params(axis="y", length=0)
+    for side in ("top", "right", "bottom"):
+        axis.spines[side].set_visible(False)
+
+
+def _in_lines(name: str) -> str:
+    """A long name in several lines, broken behind _ or a blank and before +."""
+    lines = [""]
+    for piece in re.split(r"(?<=[_ ])|(?=\+)", name):
+        if lines[-1] and len(lines[-1]) + len(piece) > _NAME_WIDTH:
+            lines.append("")
+        lines[-1] += piece
+    return "\n".join(lines)
+
+
+def _short(value: float, unit: str) -> str:
+    """Three digits and a decimal prefix: 11689512 is 11.7 M."""
+    for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= 0.9995 * factor:
+            digits = 2 if value < 9.995 * factor else 1 if value < 99.95 * factor else 0
+            return f"{value / factor:.{digits}f} {prefix}{unit}"
+    return f"{value:.0f} {unit}".strip()
 
 
 def _draw_curves(axis: Axes, maps: GroupMaps, shown: int) -> None:
