@@ -3,7 +3,9 @@
 import pytest
 import timm
 import torch
+from timm.layers import BatchNormAct2d
 from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
 
 import groupnl
 from groupnl.export import export_bundle
@@ -74,11 +76,71 @@ def test_saved_loaded_and_exported(policy, tmp_path):
     assert report.agreement.max_relative_difference < 1e-4
 
 
+def relus(model):
+    """Of every Ghost layer: whether its primary convolution and its cheap one have a ReLU."""
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, GhostConv2d)}
+    for layer in layers.values():
+        assert type(layer.primary_conv[2]) is type(layer.cheap_operation[2])
+    return {name: isinstance(layer.primary_conv[2], nn.ReLU) for name, layer in layers.items()}
+
+
+def test_ghost_has_inner_relus_in_conv_bn_relu_slots_only():
+    # the second convolution of a basic block goes into an addition, the middle one of a bottleneck into a ReLU
+    assert relus(timm.create_model("ghost_resnet8")) == {name: name == "layer1.conv1" for name in GENERATED}
+    with torch.device("meta"):
+        basic, bottleneck = timm.create_model("ghost_resnet18"), timm.create_model("ghost_resnet50")
+    assert {name.rpartition(".")[2]: has for name, has in relus(basic).items()} == {"conv1": True, "conv2": False}
+    assert set(relus(bottleneck).values()) == {True}
+
+
+class Functional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        return nn.functional.relu(self.norm(self.conv(x)))
+
+
+@pytest.mark.parametrize(
+    ("after", "has"),
+    [
+        ((nn.BatchNorm2d(8), nn.ReLU()), True),
+        ((nn.BatchNorm2d(8), nn.Dropout2d(), nn.Identity(), nn.ReLU6()), True),
+        ((FrozenBatchNorm2d(8), nn.LeakyReLU()), True),
+        ((BatchNormAct2d(8),), True),
+        ((BatchNormAct2d(8, act_layer=nn.SiLU),), False),
+        ((BatchNormAct2d(8, apply_act=False), nn.ReLU()), True),
+        ((nn.BatchNorm2d(8), nn.SiLU()), False),
+        ((nn.BatchNorm2d(8), nn.MaxPool2d(2), nn.ReLU()), False),
+        ((nn.BatchNorm2d(8),), False),
+        ((nn.ReLU(), nn.BatchNorm2d(8)), False),
+        ((nn.MaxPool2d(2), nn.ReLU()), False),
+        ((), False),
+    ],
+)
+def test_what_a_conv_bn_relu_slot_is(after, has):
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, padding=1), *after)
+    convert_(model, "ghost")
+    assert relus(model) == {"1": has}
+    model(torch.randn(2, 3, 6, 6)).sum().backward()
+
+
+@pytest.mark.parametrize(("activation", "has"), [(None, False), (False, False), (True, True)])
+def test_a_function_is_not_seen_but_the_option_decides(activation, has):
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), Functional())
+    convert_(model, "ghost", activation=activation)
+    assert relus(model) == {"1.conv": has}
+    slot = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    convert_(slot, "ghost", activation=activation)
+    assert relus(slot) == {"1": activation is not False}
+
+
 def test_refusals():
     with pytest.raises(ValueError, match="reduction=1: expected an integer of at least 2"):
         convert_(groupnl.create_model("resnet8"), "ghost", reduction=1)
     model = timm.create_model("ghost_resnet8")
     with pytest.raises(ValueError, match=r"4 layers like 'layer1\.conv1', a GhostConv2d"):
         convert_(model)
-    with pytest.raises(ValueError, match="groups=8: already a grouped convolution"):
+    with pytest.raises(ValueError, match="already a grouped convolution"):
         convert_(nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8)), "sinefm")

@@ -40,7 +40,7 @@ def test_standard_replaces_what_it_should_and_says_why_not():
         "stem": "the net's first convolution (stem)",
         "body.1": "stride 2x2, not 1",
         "body.3": "kernel 1x1, not 3x3",
-        "body.4": "groups=16: already a grouped convolution",
+        "body.4": "already a grouped convolution",
         "body.5": "nl_groups=4: expected 1 to 3, the number of seed maps of out_channels=6 at reduction=2",
     }
     assert model(x).shape == shape
@@ -64,7 +64,18 @@ def test_the_report_counts_and_prints():
     assert "Conv(8, 8) -> GroupNL(8, 4 + 4)" in text
     assert "left 1 x stride 2x2, not 1" in text
     assert report.to_dict()["replaced"][0]["name"] == "body.0"
-    assert "not counted" in str(convert_(Net()))
+    assert "not counted: give input_size=(C, H, W)" in str(convert_(Net()))
+
+
+def test_a_net_that_takes_no_batch_of_images_is_converted_without_a_count():
+    class OfTwo(Net):
+        def forward(self, x, y):
+            return super().forward(x + y)
+
+    report = convert_(OfTwo(), input_size=(3, 8, 6))
+    assert (len(report.replaced), report.macs_before, report.macs_after) == (2, None, None)
+    assert "OfTwo does not run on a batch of images of (3, 8, 6) without values (TypeError: " in report.not_counted
+    assert report.not_counted in str(report)
 
 
 def test_dtype_mode_and_trainability_are_kept():
@@ -178,6 +189,7 @@ def test_converting_twice_is_refused():
             {"policy": "sparse_depthwise"},
             "not depthwise",
         ),
+        (Net(), {"input_size": (3, 8)}, r"input_size=\(3, 8\): expected \(channels, height, width\), positive"),
         (
             nn.Sequential(nn.Conv2d(3, 9, 1), nn.Conv2d(9, 9, 3, groups=9)),
             {"policy": "sparse_depthwise"},

@@ -6,7 +6,7 @@ The zoo is registered with timm on import: ``timm.create_model("groupnl_resnet18
 from groupnl.models.architecture import Architecture, Conversion, architecture_of
 from groupnl.models.baseline_policies import GhostPolicy, MonoPolicy, SineFMPolicy
 from groupnl.models.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint, save_checkpoint
-from groupnl.models.convert import ConversionReport, Replaced, Skipped, convert_
+from groupnl.models.convert import ConversionReport, Init, Replaced, Skipped, convert_
 from groupnl.models.edit import Edit, Policy
 from groupnl.models.named_policies import POLICIES
 from groupnl.models.policies import (
@@ -29,6 +29,7 @@ __all__ = [
     "ConversionReport",
     "Edit",
     "GhostPolicy",
+    "Init",
     "LeanPolicy",
     "MonoPolicy",
     "PointwisePolicy",

@@ -1,40 +1,65 @@
 """The baselines' policies: the convolutions of ``standard`` become Ghost, SineFM or Mono layers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
 from groupnl.models.edit import Edit
-from groupnl.models.planning import arguments_of, follow, plan_convolutions, why_not_standard
+from groupnl.models.following import following
+from groupnl.models.planning import arguments_of, follow, is_channel_norm, plan_convolutions, why_not_standard
 from groupnl.nn import GhostConv2d, MonoConv2d, SineFMConv2d
 from groupnl_device.nlf import Range
+
+_RELUS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU)
+_NOTHING_AT_INFERENCE = (nn.Identity, nn.Dropout, nn.Dropout2d)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GhostPolicy:
-    """3x3 stride-1 convolutions but the first become :class:`groupnl.nn.GhostConv2d`."""
+    """3x3 stride-1 convolutions but the first become :class:`groupnl.nn.GhostConv2d`.
+
+    ``activation=None`` gives the inner ReLUs to the layers in conv-bn-relu slots alone, as :func:`following` reads them
+    from the net's code: a batch norm and then a ReLU or one of its kin as modules, with at most dropout in between. A
+    convolution whose norm goes into an addition (the second one of a basic block), one followed by another activation,
+    and one of which nothing is known gets none. ``F.relu`` is no module and not seen: say ``activation=True`` there.
+    """
 
     reduction: int = 2  # out_channels / maps of the primary convolution, at least 2
     cheap_kernel_size: int = 3  # of the depthwise convolution, odd
-    activation: bool = True  # a ReLU after each inner batch norm, as GhostNet has it
+    activation: bool | None = None  # a ReLU after each inner batch norm; None: where the net has one in that place
 
     def plan(self, model: nn.Module) -> list[Edit]:
         """See :class:`groupnl.models.edit.Policy`."""
-        return plan_convolutions(model, why_not_standard, self._layer)
+        chains = following(model) if self.activation is None else {}
+        modules = dict(model.named_modules())
 
-    def _layer(self, conv: nn.Conv2d, _name: str) -> GhostConv2d:
+        def layer(conv: nn.Conv2d, name: str) -> GhostConv2d:
+            after = [modules[link] for link in chains.get(name, ())]
+            return self._layer(conv, _is_relu_slot(after) if self.activation is None else self.activation)
+
+        return plan_convolutions(model, why_not_standard, layer)
+
+    def _layer(self, conv: nn.Conv2d, activation: bool) -> GhostConv2d:
         layer = GhostConv2d(
             **arguments_of(conv),
             reduction=self.reduction,
             cheap_kernel_size=self.cheap_kernel_size,
-            activation=self.activation,
+            activation=activation,
         )
         primary = layer.primary_conv[0]
         if not isinstance(primary, nn.Conv2d):
             raise TypeError(f"primary_conv begins with a {type(primary).__name__}")
         layer, layer.primary_conv[0] = follow(conv, layer, primary)
         return layer
+
+
+def _is_relu_slot(after: Sequence[nn.Module]) -> bool:
+    """Whether what follows a convolution is a batch norm and a ReLU; timm's norms may hold theirs inside."""
+    parts = [part for module in after for part in (module, *module.children())]
+    parts = [part for part in parts if not isinstance(part, _NOTHING_AT_INFERENCE)]
+    return len(parts) > 1 and is_channel_norm(parts[0]) and isinstance(parts[1], _RELUS)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,22 @@
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from groupnl.analysis import complexity
 from groupnl.models.architecture import Conversion, note_conversion
 from groupnl.models.edit import Edit, Policy
 from groupnl.models.named_policies import POLICIES
+from groupnl.models.warm_start import warm_start
 from groupnl.nn import GhostConv2d, GroupNLConv2d, SeededLayer
 
 Selector = Callable[[str, nn.Module], bool]
+Init = Literal["keep", "random", "pretrained"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,7 @@ class ConversionReport:
     macs_before: int | None  # for one image of ``input_size``; None where the size is unknown
     macs_after: int | None
     input_size: tuple[int, int, int] | None
+    not_counted: str = ""  # why the multiply-adds are None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -64,7 +68,7 @@ class ConversionReport:
         lines += [f"  left {count} x {reason}" for reason, count in reasons.most_common()]
         lines.append(f"  parameters     {_change(self.params_before, self.params_after)}")
         if self.macs_before is None or self.macs_after is None:
-            lines.append("  multiply-adds  not counted: give input_size=(C, H, W)")
+            lines.append(f"  multiply-adds  not counted: {self.not_counted}")
         else:
             lines.append(f"  multiply-adds  {_change(self.macs_before, self.macs_after)} at {self.input_size}")
         return "\n".join(lines)
@@ -76,34 +80,64 @@ def convert_(
     *,
     select: Selector | None = None,
     input_size: Sequence[int] | None = None,
+    init: Init = "keep",
+    calibration: Tensor | Iterable[Tensor] | None = None,
     **options: Any,
 ) -> ConversionReport:
     """Exchange convolutions for GroupNL layers, in place.
 
-    Each layer keeps its convolution's dtype, device, mode, bias and padding; its key is its qualified name; its seed
-    filters start as the convolution's first ones. Where an error is raised, the net is as it was.
+    Each layer keeps its convolution's dtype, device, mode, bias and padding; its key is its qualified name. Where an
+    error is raised, the net is as it was.
+
+    What the new layers know at the start:
+
+    - ``init="keep"``: their seed filters are the convolution's first ones. Keeps the scale of a net that is trained
+      from its first weights; of a trained net it keeps half of what the layers knew, and the norms fit no longer.
+    - ``init="random"``: torch's own initialisation, drawn anew from its global generator (``torch.manual_seed``).
+    - ``init="pretrained"``: what the convolutions knew, as nearly as the layers can; the batch norms behind the layers,
+      and the order of channels inside blocks, change with them. GroupNL layers only. With ``calibration`` far better
+      than without. See ``docs/conversion.md``.
 
     Args:
         model: Any net.
         policy: ``standard``, ``sparse_bottleneck``, ``sparse_depthwise``, ``pointwise``, ``lean``, ``ghost``,
             ``sinefm``, ``mono``, or an object with ``plan(model) -> list[Edit]``.
         select: ``(qualified name, module) -> bool``: narrows the policy to the convolutions for which it is true.
-        input_size: (C, H, W), to count multiply-adds; None: what the net's timm configuration says, if anything.
+            Leave out 3x3 convolutions whose outputs are predictions (heads of SSD, RetinaNet): no policy can tell them.
+        input_size: (C, H, W), to count multiply-adds; None: what the net's timm configuration says, if anything. A net
+            that takes something else than a batch of images, as detection nets do, is converted without a count.
+        init: ``keep``, ``random`` or ``pretrained``, see above.
+        calibration: For ``pretrained``: normalised images (N, C, H, W), or batches of them, about 128 in random order,
+            without labels; None: from the weights alone.
         **options: Of a named policy: ``reduction``, ``nl_groups``, ``nlf``, ``normalize``, ``seed``, ...
 
     Returns:
         What was replaced, what was not and why, and the cost before and after.
 
     Raises:
-        ValueError: Unknown policy or option, options with a policy object, a net that is converted already, or one in
-            which nothing can be replaced.
+        ValueError: Unknown policy, option or ``init``, options with a policy object, a net that is converted already,
+            or one in which nothing can be replaced; ``init="pretrained"`` for layers that are no GroupNL layers, or
+            ``calibration`` that holds no images or goes with another ``init``.
     """
+    if init not in get_args(Init):
+        raise ValueError(f"init={init!r}: expected one of {', '.join(get_args(Init))}")
+    if calibration is not None and init != "pretrained":
+        raise ValueError(f"calibration with init={init!r}: images are used by init='pretrained' only")
     named, planner = _resolve(policy, options)
     edits = plan(model, planner, select)
     size = _input_size(model, input_size)
     params_before = _trainable(model)
-    macs_before = complexity(model, size).macs if size else None
+    macs_before, not_counted = _count(model, size)
+    changed: dict[str, Tensor] = {}
+    if init == "pretrained":
+        changed = warm_start(model, edits, calibration)
+    elif init == "random":
+        _draw_weights_anew(edits)
     replaced = apply_(model, edits)
+    state = model.state_dict(keep_vars=True)
+    with torch.no_grad():
+        for name, values in changed.items():
+            state[name].copy_(values)
     note_conversion(model, Conversion(policy=named, options=options) if named and select is None else None)
     return ConversionReport(
         policy=named or type(policy).__name__,
@@ -112,8 +146,9 @@ def convert_(
         params_before=params_before,
         params_after=_trainable(model),
         macs_before=macs_before,
-        macs_after=complexity(model, size).macs if size else None,
+        macs_after=None if size is None or macs_before is None else complexity(model, size).macs,
         input_size=size,
+        not_counted=not_counted,
     )
 
 
@@ -168,6 +203,14 @@ def apply_(model: nn.Module, edits: Sequence[Edit]) -> tuple[Replaced, ...]:
     return tuple(replaced)
 
 
+def _draw_weights_anew(edits: Sequence[Edit]) -> None:
+    parts = [part for edit in edits for new in edit.modules.values() for part in new.modules()]
+    for module in dict.fromkeys(parts):  # each once: a shared convolution has several names
+        reset = getattr(module, "reset_parameters", None)
+        if reset is not None:
+            reset()
+
+
 def _resolve(policy: str | Policy, options: dict[str, Any]) -> tuple[str | None, Policy]:
     if not isinstance(policy, str):
         if options:
@@ -187,8 +230,22 @@ def _input_size(model: nn.Module, given: Sequence[int] | None) -> tuple[int, int
     size = given if given is not None else dict(config or {}).get("input_size")
     if size is None:
         return None
-    channels, height, width = size
+    sizes = tuple(size)
+    if len(sizes) != 3 or not all(isinstance(length, int) and length > 0 for length in sizes):
+        raise ValueError(f"input_size={size!r}: expected (channels, height, width), positive integers")
+    channels, height, width = sizes
     return channels, height, width
+
+
+def _count(model: nn.Module, size: tuple[int, int, int] | None) -> tuple[int | None, str]:
+    """Multiply-adds for one image, or None and why they cannot be counted: no reason to refuse the conversion."""
+    if size is None:
+        return None, "give input_size=(C, H, W)"
+    try:
+        return complexity(model, size).macs, ""
+    except Exception as error:  # the net's own code, on an input that it may not be made for
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        return None, f"{type(model).__name__} does not run on a batch of images of {size} without values ({why})"
 
 
 def _trainable(model: nn.Module) -> int:
@@ -203,8 +260,11 @@ def _describe(module: nn.Module | None) -> str:
     if isinstance(module, nn.Conv2d):
         groups = f", {module.groups} groups" if module.groups > 1 else ""
         return f"Conv({module.in_channels}, {module.out_channels}{groups})"
+    if isinstance(module, nn.Sequential):
+        return ", ".join(_describe(part) for part in module)
     return type(module).__name__
 
 
 def _change(before: int, after: int) -> str:
-    return f"{before:,} -> {after:,} ({(after - before) / before:+.1%})"
+    relative = f" ({(after - before) / before:+.1%})" if before else ""  # frozen layers have nothing to train
+    return f"{before:,} -> {after:,}{relative}"

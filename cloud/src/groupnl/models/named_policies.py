@@ -11,11 +11,13 @@ from groupnl.models.policies import (
     SparseDepthwisePolicy,
     StandardPolicy,
 )
+from groupnl.models.sparse_basic import SparseBasicPolicy
 
 POLICIES: dict[str, Callable[..., Policy]] = {
     "standard": StandardPolicy,
     "sparse_bottleneck": SparseBottleneckPolicy,
     "sparse_depthwise": SparseDepthwisePolicy,
+    "sparse_basic": SparseBasicPolicy,
     "pointwise": PointwisePolicy,
     "lean": LeanPolicy,
     "ghost": GhostPolicy,

@@ -49,6 +49,24 @@ def why_untouchable(conv: nn.Conv2d) -> str:
     return ""
 
 
+def is_depthwise(module: nn.Module) -> bool:
+    """Whether this is a convolution of each channel alone."""
+    return isinstance(module, nn.Conv2d) and module.groups == module.in_channels == module.out_channels > 1
+
+
+def is_channel_norm(module: nn.Module) -> bool:
+    """Whether this is a norm with statistics for each channel: a batch norm of any library, frozen or not."""
+    return "running_mean" in module._buffers  # they share no base class
+
+
+def names_of(model: nn.Module) -> dict[nn.Module, list[str]]:
+    """All the names under which a net holds each of its modules, the first one first."""
+    names: dict[nn.Module, list[str]] = {}
+    for name, module in model.named_modules(remove_duplicate=False):
+        names.setdefault(module, []).append(name)
+    return names
+
+
 def why_not_standard(_name: str, conv: nn.Conv2d, is_first: bool) -> str:
     """Why a convolution is none of the 3x3 stride-1 ones behind the stem; empty: it is one."""
     if tuple(conv.kernel_size) != (3, 3):
@@ -56,7 +74,7 @@ def why_not_standard(_name: str, conv: nn.Conv2d, is_first: bool) -> str:
     if tuple(conv.stride) != (1, 1):
         return f"stride {'x'.join(map(str, conv.stride))}, not 1"
     if conv.groups != 1:
-        return f"groups={conv.groups}: already a grouped convolution"
+        return "already a grouped convolution"
     return "the net's first convolution (stem)" if is_first else ""
 
 
@@ -123,15 +141,9 @@ def own_convolutions(model: nn.Module) -> Iterator[list[tuple[str, nn.Conv2d]]]:
 
 def _convolutions(model: nn.Module) -> Iterator[tuple[list[str], nn.Conv2d]]:
     """Each convolution once, with all the names under which the net holds it."""
-    names: dict[int, list[str]] = {}
-    found: list[nn.Conv2d] = []
-    for name, module in model.named_modules(remove_duplicate=False):
+    for module, names in names_of(model).items():
         if isinstance(module, nn.Conv2d):
-            if id(module) not in names:
-                found.append(module)
-            names.setdefault(id(module), []).append(name)
-    for conv in found:
-        yield names[id(conv)], conv
+            yield names, module
 
 
 def _keep_weights(conv: nn.Conv2d, seed_conv: nn.Conv2d) -> None:

@@ -1,16 +1,18 @@
 """The GroupNL policies: which convolutions become GroupNL layers. The first three are those of the published models."""
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from groupnl.models.edit import Edit
+from groupnl.models.expansions import Expansion, expansions
+from groupnl.models.narrowing import narrowed, narrowed_conv
 from groupnl.models.planning import (
     arguments_of,
     follow,
+    is_depthwise,
+    names_of,
     own_convolutions,
     plan_convolutions,
     why_not_standard,
@@ -66,13 +68,20 @@ class SparseBottleneckPolicy(_GroupNLOptions):
 
     def plan(self, model: nn.Module) -> list[Edit]:
         """See :class:`groupnl.models.edit.Policy`."""
-        middles = {middle for _, middle, _ in _triples(model)}
+        middles = bottleneck_middles(model)
+        elsewhere = "not between the two 1x1 convolutions of a bottleneck block"
 
         def why_not(name: str, conv: nn.Conv2d, is_first: bool) -> str:
-            reason = why_not_standard(name, conv, is_first)
-            return reason or ("" if name in middles else "not between the two 1x1 convolutions of a bottleneck block")
+            return why_not_standard(name, conv, is_first) or ("" if name in middles else elsewhere)
 
-        return plan_convolutions(model, why_not, lambda conv, name: self._layer(conv, name, sparse=True))
+        edits = plan_convolutions(model, why_not, lambda conv, name: self._layer(conv, name, sparse=True))
+        if not any(edit.modules for edit in edits) and any(edit.reason == elsewhere for edit in edits):
+            raise ValueError(
+                "policy 'sparse_bottleneck' on a net without bottleneck blocks: its 3x3 convolutions follow one "
+                "another, and where both are sparse an output depends on four channels only; use 'sparse_basic', "
+                "which mixes the channels first, or 'standard'"
+            )
+        return edits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,25 +92,26 @@ class SparseDepthwisePolicy(_GroupNLOptions):
         """See :class:`groupnl.models.edit.Policy`."""
 
         def why_not(_name: str, conv: nn.Conv2d, _is_first: bool) -> str:
-            return "" if _is_depthwise(conv) else f"groups={conv.groups} of {conv.in_channels} channels: not depthwise"
+            if is_depthwise(conv):
+                return ""
+            return "not depthwise" if conv.groups == 1 else "grouped, but not depthwise with an output for each input"
 
         return plan_convolutions(model, why_not, lambda conv, name: self._layer(conv, name, sparse=True))
 
 
 @dataclass(frozen=True, kw_only=True)
 class PointwisePolicy(_GroupNLOptions):
-    """The 1x1 convolution before the depthwise one of an inverted residual block, as Ghost nets do. Beyond the paper.
+    """The 1x1 expansion of an inverted residual block, before its depthwise convolution or its projection.
 
-    There lies the cost: ``sparse_depthwise`` saves no parameter and no multiply-add in such nets.
+    Beyond the paper: there lies the cost: ``sparse_depthwise`` saves no parameter and no multiply-add in such nets.
     """
 
     def plan(self, model: nn.Module) -> list[Edit]:
         """See :class:`groupnl.models.edit.Policy`."""
-        modules = dict(model.named_modules())
-        expansions = {before for before, middle, _ in _triples(model) if _is_depthwise(modules[middle])}
+        names = {expansion.name for expansion in expansions(model)}
 
         def why_not(name: str, _conv: nn.Conv2d, _is_first: bool) -> str:
-            return "" if name in expansions else "not the 1x1 expansion before a depthwise convolution"
+            return "" if name in names else "not a 1x1 expansion before a depthwise convolution or a 1x1 projection"
 
         return plan_convolutions(model, why_not, lambda conv, name: self._layer(conv, name, sparse=False))
 
@@ -110,16 +120,21 @@ class PointwisePolicy(_GroupNLOptions):
 class LeanPolicy(_GroupNLOptions):
     """Inverted residual blocks at half the work: expand to C / 2, depthwise on those, generate the other half.
 
-    Beyond the paper: half the expansion, half the depthwise arithmetic; whether accuracy holds is a measurement.
+    Beyond the paper: half the expansion, half the depthwise arithmetic; whether accuracy holds is a measurement. What
+    lies between the two must work on each channel alone: batch norms are narrowed, activations stay.
     """
 
     def plan(self, model: nn.Module) -> list[Edit]:
         """See :class:`groupnl.models.edit.Policy`."""
         modules = dict(model.named_modules())
-        blocks = {middle: before for before, middle, _ in _triples(model) if _is_depthwise(modules[middle])}
+        blocks = {expansion.end: expansion for expansion in expansions(model) if is_depthwise(modules[expansion.end])}
 
-        def why_not(name: str, _conv: nn.Conv2d, _is_first: bool) -> str:
-            return "" if name in blocks else "not the depthwise convolution of an inverted residual block"
+        def why_not(name: str, conv: nn.Conv2d, _is_first: bool) -> str:
+            if name in blocks:
+                return ""
+            if is_depthwise(conv):
+                return "a depthwise convolution without a 1x1 expansion right before it, norms and activations aside"
+            return "not the depthwise convolution of an inverted residual block"
 
         def replace(conv: nn.Conv2d, name: str) -> GroupNLConv2d:
             arguments = arguments_of(conv)
@@ -131,23 +146,30 @@ class LeanPolicy(_GroupNLOptions):
             return layer
 
         edits = plan_convolutions(model, why_not, replace)
-        return [self._with_expansion(edit, modules, blocks[edit.target]) if edit.modules else edit for edit in edits]
+        names = names_of(model)
+        return [_with_expansion(edit, blocks[edit.target], names) if edit.modules else edit for edit in edits]
 
-    def _with_expansion(self, edit: Edit, modules: dict[str, nn.Module], expansion_name: str) -> Edit:
-        """The depthwise convolution's edit, widened by its expansion and the norms between the two."""
-        expansion = modules[expansion_name]
-        layer = edit.modules[edit.target]
-        if not isinstance(expansion, nn.Conv2d) or not isinstance(layer, GroupNLConv2d):
-            raise TypeError(f"{expansion_name}: {type(expansion).__name__} before {type(layer).__name__}")
-        if reason := why_untouchable(expansion):
-            return Edit(target=edit.target, reason=f"its expansion {expansion_name} {reason}")
-        narrow = layer.in_channels
-        changed: dict[str, nn.Module] = dict(edit.modules)
-        changed[expansion_name] = _narrowed_conv(expansion, narrow)
-        for name in _between(modules, expansion_name, edit.target):
-            if isinstance(modules[name], nn.modules.batchnorm._BatchNorm):
-                changed[name] = _narrowed_norm(modules[name], narrow)
-        return Edit(target=edit.target, modules=changed)
+
+def _with_expansion(edit: Edit, expansion: Expansion, names: dict[nn.Module, list[str]]) -> Edit:
+    """The edit of a depthwise convolution, widened by its expansion and what lies between the two."""
+    modules = {name: module for module, held_as in names.items() for name in held_as}
+    conv, layer = modules[expansion.name], edit.modules[edit.target]
+    if not isinstance(conv, nn.Conv2d) or not isinstance(layer, GroupNLConv2d):
+        raise TypeError(f"{expansion.name}: {type(conv).__name__} before {type(layer).__name__}")
+    if reason := why_untouchable(conv):
+        return Edit(target=edit.target, reason=f"its expansion: {reason}")
+    changed: dict[str, nn.Module] = dict(edit.modules)
+    changed |= dict.fromkeys(names[conv], narrowed_conv(conv, layer.in_channels))
+    for name in expansion.between:
+        try:
+            module = narrowed(modules[name], conv.out_channels, layer.in_channels)
+        except ValueError as error:
+            return Edit(target=edit.target, reason=f"between its expansion and it lies {error}")
+        if module is not modules[name]:
+            changed |= dict.fromkeys(names[modules[name]], module)
+    if any(name in changed for name in expansion.shared):
+        return Edit(target=edit.target, reason="it or its norm follows another convolution as well")
+    return Edit(target=edit.target, modules=changed)
 
 
 def _triples(model: nn.Module) -> Iterator[tuple[str, str, str]]:
@@ -158,37 +180,6 @@ def _triples(model: nn.Module) -> Iterator[tuple[str, str, str]]:
                 yield first, middle, last
 
 
-def _is_depthwise(conv: nn.Module) -> bool:
-    return isinstance(conv, nn.Conv2d) and conv.groups == conv.in_channels == conv.out_channels and conv.groups > 1
-
-
-def _between(modules: dict[str, nn.Module], first: str, last: str) -> list[str]:
-    """Names of the modules that a block holds between two of its children, in order."""
-    parent = first.rpartition(".")[0]
-    children = [name for name in modules if name and name.rpartition(".")[0] == parent]
-    return children[children.index(first) + 1 : children.index(last)]
-
-
-def _narrowed_conv(conv: nn.Conv2d, channels: int) -> nn.Conv2d:
-    """A copy that keeps the first output channels."""
-    narrow = copy.deepcopy(conv)
-    narrow.out_channels = channels
-    with torch.no_grad():
-        narrow.weight = nn.Parameter(conv.weight[:channels].clone(), requires_grad=conv.weight.requires_grad)
-        if conv.bias is not None:
-            narrow.bias = nn.Parameter(conv.bias[:channels].clone(), requires_grad=conv.bias.requires_grad)
-    return narrow
-
-
-def _narrowed_norm(norm: nn.Module, channels: int) -> nn.Module:
-    """A copy that keeps the first channels; timm's batch norms with an activation inside included."""
-    narrow = copy.deepcopy(norm)
-    setattr(narrow, "num_features", channels)  # noqa: B010  # which types know only of some norms
-    with torch.no_grad():
-        for name, parameter in norm.named_parameters(recurse=False):
-            kept = nn.Parameter(parameter[:channels].clone(), requires_grad=parameter.requires_grad)
-            setattr(narrow, name, kept)
-        for name, buffer in norm.named_buffers(recurse=False):
-            if buffer.dim() == 1:
-                setattr(narrow, name, buffer[:channels].clone())
-    return narrow
+def bottleneck_middles(model: nn.Module) -> set[str]:
+    """Names of the convolutions that lie between the two 1x1 ones of a block."""
+    return {middle for _, middle, _ in _triples(model)}
