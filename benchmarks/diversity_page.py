@@ -94,7 +94,7 @@ def page(result: Mapping[str, Any]) -> str:
         (question, f"{first} - {second}", *(_points(result, first, second, key) for key in _KEYS))
         for first, second, question in COMPARISONS
     )
-    text += LAYERS
+    text += "\n" + verdict(result) + LAYERS
     text += _rows(
         _layer_cells(result, layer, variant)
         for layer in _layers(result)
@@ -106,6 +106,17 @@ def page(result: Mapping[str, Any]) -> str:
         for variant, file in result["pictures"].items():
             text += f"\n{variant}:\n\n![seed and generated maps, {variant}](images/{file})\n"
     return text
+
+
+def verdict(result: Mapping[str, Any]) -> str:
+    """Which differences are clear, in a sentence."""
+    clear = [
+        f"{question} ({name})"
+        for first, second, question in COMPARISONS
+        for key, name in zip(_KEYS, ("clean accuracy", "mean error"), strict=True)
+        if _points(result, first, second, key).startswith("**")
+    ]
+    return f"Clear at 95 %: {'; '.join(clear) or 'none'}. All other differences are within what seeds make.\n"
 
 
 def summary(result: Mapping[str, Any]) -> str:

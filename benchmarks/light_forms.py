@@ -7,6 +7,7 @@ at all and how it compares at equal training, not enough to rank forms that lie 
 """
 
 import argparse
+import json
 import tempfile
 import time
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 
 import groupnl
 from benchmarks.experiment import header, write_json
+from benchmarks.paired import accuracy_table
 from groupnl.data import ImageSet, load
 from groupnl.training import TrainConfig, train
 from groupnl_device.preprocessing import Preprocessing
@@ -65,34 +67,44 @@ def main() -> None:
     parser.add_argument(
         "--json", type=Path, metavar="FILE", help="written after every net, so a stopped run keeps what it has"
     )
+    parser.add_argument("--keep", action="store_true", help="with --json: go on from what the file holds")
     arguments = parser.parse_args()
     train_set, test_set = (load("openicons", split=split, image_size=IMAGE_SIZE) for split in ("train", "test"))
     mean, std = train_set.channel_stats()
     preprocessing = Preprocessing(input_size=(3, IMAGE_SIZE, IMAGE_SIZE), mean=mean, std=std)
-    seeds = " ".join(map(str, arguments.seeds))
+    nets: list[dict[str, Any]] = []
+    if arguments.keep:
+        before = json.loads(arguments.json.read_text(encoding="utf-8"))
+        if before["epochs"] != arguments.epochs:
+            raise ValueError(f"--keep: {arguments.json} holds {before['epochs']} epochs, not {arguments.epochs}")
+        nets = before["nets"]
+    seeds = sorted({*arguments.seeds, *(net["seed"] for net in nets)})
     head = header(
-        f"python -m benchmarks.light_forms --epochs {arguments.epochs} --seeds {seeds}",
+        f"python -m benchmarks.light_forms --epochs {arguments.epochs} --seeds {' '.join(map(str, seeds))}",
         base=BASE,
         data="OpenIcons, random split, 64x64",
         test_images=len(test_set),
         epochs=arguments.epochs,
     )
-    result: dict[str, Any] = {**head, "nets": []}
+    done = {(net["form"], net["seed"]) for net in nets}
     for seed in arguments.seeds:
         for form in FORMS:
+            if (form, seed) in done:
+                continue
             begin = time.perf_counter()
             config = TrainConfig(
                 epochs=arguments.epochs, batch_size=64, lr=0.1, label_smoothing=0.1, seed=seed, test_every=99
             )
             net = measure(form, (train_set, test_set), preprocessing, config)
-            result["nets"].append(net)
+            nets.append(net)
             print(
                 f"seed {seed} {form:26} clean {net['clean_accuracy']:.1%} mean error {net['mean_error']:.1%} "
                 f"macs {net['macs']:,} params {net['params']:,} ({time.perf_counter() - begin:.0f} s)",
                 flush=True,
             )
             if arguments.json:
-                write_json(arguments.json, result)
+                write_json(arguments.json, {**head, "nets": nets})
+    print("\n" + accuracy_table(nets, "form", "vanilla"))
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ BEYOND_THE_PAPER = (
     ),
     *(("mobilenetv4_conv_small", policy) for policy in ("sparse_depthwise", "pointwise", "lean")),
     ("repvit_m0_9", "sparse_depthwise"),
+    ("repvit_m0_9", "pointwise"),
     *(("convnext_atto", policy) for policy in ("sparse_depthwise", "pointwise")),
 )
 COLUMNS = (  # key, unit, digits
@@ -59,8 +60,7 @@ there, the baseline is the vanilla net.
 In inverted-residual nets the published form, sparse GroupNL in place of depthwise convolutions, saves no parameter
 and no multiply-add: two inputs times half the outputs is as much as one input times all. `pointwise` and `lean` go
 beyond the paper and take the work from where it is, the 1x1 expansions; `sparse_basic` is the sparse form for basic
-blocks. Their accuracy is hardly known yet: [one short run](../results/light-forms.json) of
-`python -m benchmarks.light_forms` shows only that the first two learn.
+blocks. [What is known of their accuracy](forms.md).
 
 | net | replaced | parameters | multiply-adds, M | elementwise, M | sin, exp, ..., M | kept, MB | gradients, MB |
 |---|---:|---:|---:|---:|---:|---:|---:|
