@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import groupnl
+from groupnl.analysis import complexity, multiply_adds
 from groupnl.nn import GroupNLConv2d
 
 
@@ -126,3 +127,10 @@ def test_meta_nets_are_counted_and_frozen_parameters_are_not():
 def test_bad_sizes_are_refused(size):
     with pytest.raises(ValueError, match="expected \\(channels, height, width\\)"):
         groupnl.complexity(nn.Identity(), size)
+
+
+def test_multiply_adds_alone_are_those_of_the_whole_count():
+    model = groupnl.create_model("groupnl_resnet8", num_classes=10)
+    assert multiply_adds(model, (3, 32, 32)) == complexity(model, (3, 32, 32)).macs
+    with pytest.raises(ValueError, match="expected \\(channels, height, width\\)"):
+        multiply_adds(model, (3, 0, 32))

@@ -65,8 +65,16 @@ def test_an_unfinished_run_is_refused():
 
 
 def test_a_page_without_its_marks_is_refused():
+    whole = {
+        **RESULTS,
+        "hardware": {"processor": "a processor"},
+        "versions": {"torch": "2"},
+        "severity": 3,
+        **dict.fromkeys(("command", "date"), ""),
+        **dict.fromkeys(("train_scenes", "test_scenes"), 1),
+    }
     with pytest.raises(ValueError, match="expected the marks"):
-        beyond.written("no marks", RESULTS)
+        beyond.written("no marks", whole)
 
 
 def test_the_page_follows_from_the_committed_figures():

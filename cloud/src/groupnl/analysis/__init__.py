@@ -4,7 +4,7 @@ Cost: parameters, multiply-adds, elementwise work, activations, gradient traffic
 closed form, from which ``design_nlf`` chooses the pairs of the sine NLF.
 """
 
-from groupnl.analysis.complexity import Complexity, LayerCost, complexity
+from groupnl.analysis.complexity import Complexity, LayerCost, complexity, multiply_adds
 from groupnl.analysis.covariance import sine_covariance
 from groupnl.analysis.design import DesignedLayer, design_nlf, design_pairs_, log_determinant
 from groupnl.analysis.diversity import LayerDiversity, diversity
@@ -25,5 +25,6 @@ __all__ = [
     "diversity",
     "group_maps",
     "log_determinant",
+    "multiply_adds",
     "sine_covariance",
 ]

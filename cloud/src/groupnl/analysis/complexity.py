@@ -63,20 +63,9 @@ def complexity(model: nn.Module, input_size: Sequence[int]) -> Complexity:
     Raises:
         ValueError: ``input_size`` is not three positive integers.
     """
-    size = tuple(input_size)
-    if len(size) != 3 or not all(isinstance(n, int) and n > 0 for n in size):
-        raise ValueError(f"input_size={input_size!r}: expected (channels, height, width), positive integers")
-    channels, height, width = size
-    first = next(model.parameters(), None)
-    device = torch.device("cpu") if first is None else first.device
-    dtype = torch.float32 if first is None else first.dtype
-
-    tracker = LayerTracker(model)
-    counter = _Counter(tracker)
-    shapes_only = FakeTensorMode(allow_non_fake_inputs=True)
-    with evaluation_mode(model), _unfused(), torch.no_grad(), tracker.watching(), shapes_only, counter:
-        model(torch.empty(1, *size, device=device, dtype=dtype))
-    kept = kept_for_backward(model, (channels, height, width))
+    size = _checked(input_size)
+    tracker, counter = _watch(model, size)
+    kept = kept_for_backward(model, size)
 
     held = _trainable_by_layer(model, tracker)
     layers = tuple(
@@ -103,6 +92,33 @@ def complexity(model: nn.Module, input_size: Sequence[int]) -> Complexity:
         gradient_bytes=sum(layer.gradient_bytes for layer in layers),
         layers=layers,
     )
+
+
+def multiply_adds(model: nn.Module, input_size: Sequence[int]) -> int:
+    """The ``macs`` of :func:`complexity` alone, in a fraction of its time. Arguments and errors are the same."""
+    _, counter = _watch(model, _checked(input_size))
+    return sum(work.macs for work in counter.work.values())
+
+
+def _checked(input_size: Sequence[int]) -> tuple[int, int, int]:
+    size = tuple(input_size)
+    if len(size) != 3 or not all(isinstance(n, int) and n > 0 for n in size):
+        raise ValueError(f"input_size={input_size!r}: expected (channels, height, width), positive integers")
+    channels, height, width = size
+    return channels, height, width
+
+
+def _watch(model: nn.Module, size: tuple[int, int, int]) -> "tuple[LayerTracker, _Counter]":
+    """Run the net over shapes in evaluation mode, and book its operators on its layers."""
+    first = next(model.parameters(), None)
+    device = torch.device("cpu") if first is None else first.device
+    dtype = torch.float32 if first is None else first.dtype
+    tracker = LayerTracker(model)
+    counter = _Counter(tracker)
+    shapes_only = FakeTensorMode(allow_non_fake_inputs=True)
+    with evaluation_mode(model), _unfused(), torch.no_grad(), tracker.watching(), shapes_only, counter:
+        model(torch.empty(1, *size, device=device, dtype=dtype))
+    return tracker, counter
 
 
 class _Counter(TorchDispatchMode):

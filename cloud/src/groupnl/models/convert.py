@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from groupnl.analysis import complexity
+from groupnl.analysis import multiply_adds
 from groupnl.models.architecture import Conversion, note_conversion
 from groupnl.models.edit import Edit, Policy
 from groupnl.models.named_policies import POLICIES
@@ -146,7 +146,7 @@ def convert_(
         params_before=params_before,
         params_after=_trainable(model),
         macs_before=macs_before,
-        macs_after=None if size is None or macs_before is None else complexity(model, size).macs,
+        macs_after=None if size is None or macs_before is None else multiply_adds(model, size),
         input_size=size,
         not_counted=not_counted,
     )
@@ -242,7 +242,7 @@ def _count(model: nn.Module, size: tuple[int, int, int] | None) -> tuple[int | N
     if size is None:
         return None, "give input_size=(C, H, W)"
     try:
-        return complexity(model, size).macs, ""
+        return multiply_adds(model, size), ""
     except Exception as error:  # the net's own code, on an input that it may not be made for
         why = f"{type(error).__name__}: {error}".splitlines()[0]
         return None, f"{type(model).__name__} does not run on a batch of images of {size} without values ({why})"

@@ -16,8 +16,9 @@ class InterruptGuard:
         self._active = False
 
     def __enter__(self) -> "InterruptGuard":
-        # A handler set outside Python (None) could not be put back.
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None:
+        # A handler set outside Python (None) could not be put back; a job in the background ignores Ctrl-C and shall.
+        hands_off = signal.getsignal(signal.SIGINT) in (None, signal.SIG_IGN)
+        if threading.current_thread() is threading.main_thread() and not hands_off:
             self._previous = signal.signal(signal.SIGINT, self._note)
             self._active = True
         return self

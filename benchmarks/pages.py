@@ -1,0 +1,122 @@
+"""Write the figures of docs/forms.md and docs/conversion.md from committed results, so that none is typed by hand.
+
+python -m benchmarks.pages             # write
+python -m benchmarks.pages --check     # exit 1 where a page and its results differ
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import distillation, warm_start
+from benchmarks.marks import put_between
+from benchmarks.paired import accuracy_table
+
+ROOT = Path(__file__).parents[1]
+Nets = Sequence[Mapping[str, Any]]
+
+
+def reach_table(structures: Nets) -> str:
+    """How many input channels an output channel of each part depends on."""
+    parts = list(structures[0]["reach"])
+    heads = [f"{part}, of {structures[0]['reach'][part]['of']}" for part in parts]
+    lines = ["| | parameters | multiply-adds, M | " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(parts) + 2)]
+    for row in structures:
+        reach = [f"{row['reach'][part]['mean']:.1f}" for part in parts]
+        lines.append(f"| {row['variant']} | {row['params']:,} | {row['macs'] / 1e6:.1f} | {' | '.join(reach)} |")
+    return "\n".join(lines)
+
+
+def light_block(results: Mapping[str, Any]) -> str:
+    """Cost and accuracy of the forms of a light net."""
+    costs = {net["form"]: net for net in results["nets"]}
+    rows = [f"| {form} | {net['params']:,} | {net['macs'] / 1e6:.2f} |" for form, net in costs.items()]
+    cost = "\n".join(["| form | parameters | multiply-adds, M |", "|---|---:|---:|", *rows])
+    return f"{cost}\n\n{accuracy_table(results['nets'], 'form', 'vanilla')}"
+
+
+def reach_block(results: Mapping[str, Any]) -> str:
+    """Reach and cost of the sparse forms in basic blocks."""
+    return reach_table(results["structures"])
+
+
+def basic_block(results: Mapping[str, Any]) -> str:
+    """Accuracy of the sparse forms in basic blocks."""
+    return accuracy_table(results["nets"], "variant", "sparse")
+
+
+def warm_block(results: Mapping[str, Any]) -> str:
+    """Accuracy of warm starts."""
+    vanilla = ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in results["vanilla_accuracy"].items())
+    return f"Accuracy on the test pictures, %; the vanilla nets have {vanilla}.\n\n{warm_start.table(results['nets'])}"
+
+
+def distillation_block(results: Mapping[str, Any]) -> str:
+    """Accuracy of a student alone and taught."""
+    nets = [{**net, "net": net["net"] + (", taught" if net["teacher"] else "")} for net in results["nets"]]
+    return accuracy_table(nets, "net", distillation.STUDENT)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A part of a page that follows from a file of results."""
+
+    name: str
+    page: str
+    results: str
+    text: Callable[[Mapping[str, Any]], str]
+
+    def put_into(self, page: str, results: Mapping[str, Any]) -> str:
+        """The page with this block made anew, its source beneath."""
+        source = (
+            f"`{results['command']}` on {results['hardware']['processor']}, {results['date']}, torch "
+            f"{results['versions']['torch']}; {results['epochs']} epochs, {results['test_images']:,} test pictures; "
+            f"figures: [results/{self.results}](../results/{self.results})."
+        )
+        marks = f"<!-- {self.name}: begin, written by python -m benchmarks.pages -->", f"<!-- {self.name}: end -->"
+        return put_between(page, *marks, f"{self.text(results)}\n\n{source}")
+
+
+BLOCKS = (
+    Block(name="light", page="forms.md", results="light-forms.json", text=light_block),
+    Block(name="reach", page="forms.md", results="sparse-basic.json", text=reach_block),
+    Block(name="basic", page="forms.md", results="sparse-basic.json", text=basic_block),
+    Block(name="warm start", page="conversion.md", results="warm-start.json", text=warm_block),
+    Block(name="distillation", page="conversion.md", results="distillation.json", text=distillation_block),
+)
+
+
+def written(root: Path = ROOT) -> dict[Path, str]:
+    """The pages as they should be.
+
+    Raises:
+        ValueError: Marks are missing.
+    """
+    pages: dict[Path, str] = {}
+    for block in BLOCKS:
+        path = root / "docs" / block.page
+        results = json.loads((root / "results" / block.results).read_text(encoding="utf-8"))
+        pages[path] = block.put_into(pages.get(path) or path.read_text(encoding="utf-8"), results)
+    return pages
+
+
+def main() -> int:
+    """Write or check."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where something differs")
+    arguments = parser.parse_args()
+    differing = {path: text for path, text in written().items() if path.read_text(encoding="utf-8") != text}
+    for path, text in differing.items():
+        if arguments.check:
+            print(f"{path.relative_to(ROOT)} differs: run python -m benchmarks.pages")
+        else:
+            path.write_text(text, encoding="utf-8")
+    return int(arguments.check and bool(differing))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
