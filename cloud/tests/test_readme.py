@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from benchmarks import readme, zoo
 
+from benchmarks import readme, zoo
 from groupnl.models import ZOO
 
 ROOT = Path(__file__).parents[2]
