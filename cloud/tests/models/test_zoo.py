@@ -12,8 +12,10 @@ from groupnl.nn import GroupNLConv2d
 PUBLISHED = {
     "groupnl_resnet50": (17_362_280, 13),
     "groupnl_resnet101": (26_366_568, 30),
+    "groupnl_std_r2_resnet50": (21_446_696, 13),
     "groupnl_std_r2_resnet101": (35_425_320, 30),
     "groupnl_std_r4_resnet50": (19_391_528, 13),
+    "groupnl_std_r4_resnet101": (30_863_400, 30),
     "groupnl_mobilenetv2_100": (3_504_872, 17),
     "groupnl_mobilenetv3_large_100": (5_483_032, 15),
     "groupnl_efficientnet_lite0": (4_652_008, 16),
