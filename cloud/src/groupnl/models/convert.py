@@ -100,8 +100,8 @@ def convert_(
 
     Args:
         model: Any net.
-        policy: ``standard``, ``sparse_bottleneck``, ``sparse_depthwise``, ``pointwise``, ``lean``, ``ghost``,
-            ``sinefm``, ``mono``, or an object with ``plan(model) -> list[Edit]``.
+        policy: ``standard``, ``sparse_bottleneck``, ``sparse_depthwise``, ``sparse_basic``, ``pointwise``, ``lean``,
+            ``ghost``, ``sinefm``, ``mono``, or an object with ``plan(model) -> list[Edit]``.
         select: ``(qualified name, module) -> bool``: narrows the policy to the convolutions for which it is true.
             Leave out 3x3 convolutions whose outputs are predictions (heads of SSD, RetinaNet): no policy can tell them.
         input_size: (C, H, W), to count multiply-adds; None: what the net's timm configuration says, if anything. A net
