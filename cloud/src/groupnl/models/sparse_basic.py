@@ -1,4 +1,4 @@
-"""The sparse form for basic blocks, with the cure that it needs: its inputs are mixed first, by additions alone."""
+"""The sparse form for basic blocks: its inputs are mixed first, by additions alone."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
