@@ -28,3 +28,15 @@ def test_the_initialisation_keeps_the_scale_of_activations():
     torch.manual_seed(0)
     features = ResNet8().forward_features(torch.randn(16, 3, 32, 32))
     assert 0.1 < features.std() < 10
+
+
+def test_other_widths():
+    model = ResNet8(num_classes=5, channels=(3, 5, 7))
+    assert model.forward_features(torch.randn(2, 3, 8, 8)).shape == (2, 7, 2, 2)
+    assert model(torch.randn(2, 3, 8, 8)).shape == (2, 5)
+
+
+@pytest.mark.parametrize("channels", [(16, 32), (16, 0, 64), (16, 32.0, 64), (True, 2, 3)])
+def test_widths_that_are_not_three_positive_integers_are_refused(channels):
+    with pytest.raises(ValueError, match="expected three positive integers"):
+        ResNet8(channels=channels)

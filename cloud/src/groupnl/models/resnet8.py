@@ -28,7 +28,7 @@ class _BasicBlock(nn.Module):
 
 
 class ResNet8(nn.Module):
-    """A stem of 16 channels and one basic block each of 16, 32 and 64; for 32x32 images.
+    """A stem and three basic blocks, of 16, 32 and 64 channels; for 32x32 images.
 
     Layer for layer the reference net of MLPerf Tiny (Banbury et al., arXiv 2106.07597; github.com/mlcommons/tiny,
     ``resnet_v1_eembc``): its convolutions have a bias, its shortcuts are a bare 1x1 convolution. 78,186 trainable
@@ -37,26 +37,32 @@ class ResNet8(nn.Module):
     Args:
         num_classes: K.
         in_chans: Channels of the image.
+        channels: Of the three blocks; the stem has the first's.
     """
 
-    def __init__(self, num_classes: int = 10, in_chans: int = 3) -> None:
+    def __init__(
+        self, num_classes: int = 10, in_chans: int = 3, channels: tuple[int, int, int] = (16, 32, 64)
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.pretrained_cfg = {"architecture": "resnet8", "input_size": (in_chans, 32, 32), "num_classes": num_classes}
-        self.conv1 = nn.Conv2d(in_chans, 16, 3, 1, 1)
-        self.bn1 = nn.BatchNorm2d(16)
+        if len(channels) != 3 or any(isinstance(c, bool) or not isinstance(c, int) or c < 1 for c in channels):
+            raise ValueError(f"channels={channels!r}: expected three positive integers, one a block")
+        narrow, middle, wide = channels
+        self.conv1 = nn.Conv2d(in_chans, narrow, 3, 1, 1)
+        self.bn1 = nn.BatchNorm2d(narrow)
         self.act1 = nn.ReLU(inplace=True)
-        self.layer1 = _BasicBlock(16, 16, stride=1)
-        self.layer2 = _BasicBlock(16, 32, stride=2)
-        self.layer3 = _BasicBlock(32, 64, stride=2)
-        self.fc = nn.Linear(64, num_classes)
+        self.layer1 = _BasicBlock(narrow, narrow, stride=1)
+        self.layer2 = _BasicBlock(narrow, middle, stride=2)
+        self.layer3 = _BasicBlock(middle, wide, stride=2)
+        self.fc = nn.Linear(wide, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # made with a bias, above
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(N, in_chans, H, W) to (N, 64, H / 4, W / 4)."""
+        """(N, in_chans, H, W) to (N, C, H / 4, W / 4), C the last block's channels."""
         x = self.act1(self.bn1(self.conv1(x)))
         features: Tensor = self.layer3(self.layer2(self.layer1(x)))
         return features
