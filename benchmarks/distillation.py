@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 import groupnl
-from benchmarks.experiment import header, write_json
+from benchmarks.experiment import FIRST_CORRUPTIONS, header, write_json
 from benchmarks.paired import mean_and_error, paired_difference
 from groupnl.data import ImageSet, load
 from groupnl.training import TrainConfig, train
@@ -48,7 +48,14 @@ def measure(
         run = train(
             model, train_set, test_set, config, folder, preprocessing=preprocessing, teacher=teacher, progress=False
         )
-    found = groupnl.evaluate(model, test_set, preprocessing=preprocessing, severities=SEVERITIES, batch_size=64)
+    found = groupnl.evaluate(
+        model,
+        test_set,
+        preprocessing=preprocessing,
+        corruptions=FIRST_CORRUPTIONS,
+        severities=SEVERITIES,
+        batch_size=64,
+    )
     return model, {
         "net": name,
         "teacher": None if teacher is None else TEACHER,

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 import groupnl
 from benchmarks.diversity_page import page, summary
-from benchmarks.experiment import header, write_json
+from benchmarks.experiment import FIRST_CORRUPTIONS, header, write_json
 from groupnl.analysis import (
     design_nlf,
     design_pairs_,
@@ -84,7 +84,13 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         run = train(model, train_set, test_set, config, folder, preprocessing=preprocessing, progress=False)
     found = groupnl.evaluate(
-        model, test_set, preprocessing=preprocessing, severities=SEVERITIES, batch_size=64, seed=seed
+        model,
+        test_set,
+        preprocessing=preprocessing,
+        corruptions=FIRST_CORRUPTIONS,
+        severities=SEVERITIES,
+        batch_size=64,
+        seed=seed,
     )
     layers = () if VARIANTS[variant] is None else diversity(model, normalised(test_set, preprocessing))
     return model, {

@@ -12,6 +12,17 @@ from groupnl_device.bench import hardware
 
 PACKAGES = ("groupnl", "torch", "timm")
 
+# What mean_error is over in the first experiments: the corruptions there were then, named so that they can be repeated.
+FIRST_CORRUPTIONS = (
+    "gaussian_noise",
+    "shot_noise",
+    "defocus_blur",
+    "brightness",
+    "contrast",
+    "jpeg_compression",
+    "pixelate",
+)
+
 
 def header(command: str, **facts: Any) -> dict[str, Any]:
     """The head of an experiment's result.

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 import groupnl
-from benchmarks.experiment import header, write_json
+from benchmarks.experiment import FIRST_CORRUPTIONS, header, write_json
 from benchmarks.paired import accuracy_table
 from groupnl.data import ImageSet, load
 from groupnl.training import TrainConfig, train
@@ -46,7 +46,9 @@ def measure(
     cost = groupnl.complexity(model, preprocessing.input_size)
     with tempfile.TemporaryDirectory() as folder:
         run = train(model, train_set, test_set, config, folder, preprocessing=preprocessing, progress=False)
-    found = groupnl.evaluate(model, test_set, preprocessing=preprocessing, severities=(1, 3, 5), batch_size=64)
+    found = groupnl.evaluate(
+        model, test_set, preprocessing=preprocessing, corruptions=FIRST_CORRUPTIONS, severities=(1, 3, 5), batch_size=64
+    )
     return {
         "form": form,
         "seed": config.seed,

@@ -1,4 +1,4 @@
-"""Write the figures of docs/forms.md and docs/conversion.md from committed results, so that none is typed by hand.
+"""Write the figures of pages in docs/ from committed results, so that none is typed by hand.
 
 python -m benchmarks.pages             # write
 python -m benchmarks.pages --check     # exit 1 where a page and its results differ
@@ -61,6 +61,36 @@ def distillation_block(results: Mapping[str, Any]) -> str:
     return accuracy_table(nets, "net", distillation.STUDENT)
 
 
+def agreement_block(results: Mapping[str, Any]) -> str:
+    """How far each corruption is from its original."""
+    sides = {
+        variant: [row for row in results["rows"] if row["variant"] == variant] for variant in ("cifar", "imagenet")
+    }
+    lines = [
+        "| corruption | CIFAR: largest difference, levels | values that differ | ImageNet: largest difference, levels "
+        "| values that differ |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for rows in zip(*sides.values(), strict=True):
+        figures = [f"{row['max_levels']} | {_per_million(row['share_different'])}" for row in rows]
+        lines.append(f"| {rows[0]['corruption']} | {' | '.join(figures)} |")
+    counts = ", ".join(f"{rows[0]['images']} pictures for {variant}" for variant, rows in sides.items())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"All five severities, {counts}; compared with {results['compared_with']}, OpenCV {results['opencv']}, "
+            f"scikit-image {results['scikit_image']}, SciPy {results['scipy']}, Pillow {results['pillow']}.",
+        ]
+    )
+
+
+def _per_million(share: float) -> str:
+    """A small share in words."""
+    millionths = share * 1e6
+    return f"{millionths:.{0 if millionths >= 10 else 1}f} per million" if share else "none"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Block:
     """A part of a page that follows from a file of results."""
@@ -72,10 +102,12 @@ class Block:
 
     def put_into(self, page: str, results: Mapping[str, Any]) -> str:
         """The page with this block made anew, its source beneath."""
+        trained = (
+            f"{results['epochs']} epochs, {results['test_images']:,} test pictures; " if "epochs" in results else ""
+        )
         source = (
             f"`{results['command']}` on {results['hardware']['processor']}, {results['date']}, torch "
-            f"{results['versions']['torch']}; {results['epochs']} epochs, {results['test_images']:,} test pictures; "
-            f"figures: [results/{self.results}](../results/{self.results})."
+            f"{results['versions']['torch']}; {trained}figures: [results/{self.results}](../results/{self.results})."
         )
         marks = f"<!-- {self.name}: begin, written by python -m benchmarks.pages -->", f"<!-- {self.name}: end -->"
         return put_between(page, *marks, f"{self.text(results)}\n\n{source}")
@@ -87,6 +119,7 @@ BLOCKS = (
     Block(name="basic", page="forms.md", results="sparse-basic.json", text=basic_block),
     Block(name="warm start", page="conversion.md", results="warm-start.json", text=warm_block),
     Block(name="distillation", page="conversion.md", results="distillation.json", text=distillation_block),
+    Block(name="agreement", page="corruptions.md", results="corruptions-agreement.json", text=agreement_block),
 )
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import groupnl
-from benchmarks.experiment import header, write_json
+from benchmarks.experiment import FIRST_CORRUPTIONS, header, write_json
 from benchmarks.paired import accuracy_table
 from groupnl.analysis import channel_reach
 from groupnl.data import ImageSet, load
@@ -98,7 +98,9 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         run = train(model, train_set, test_set, config, folder, preprocessing=preprocessing, progress=False)
     some = test_set.subset(torch.arange(0, len(test_set), max(1, len(test_set) // 1000)))
-    found = groupnl.evaluate(model, some, preprocessing=preprocessing, severities=(1, 3, 5), batch_size=100)
+    found = groupnl.evaluate(
+        model, some, preprocessing=preprocessing, corruptions=FIRST_CORRUPTIONS, severities=(1, 3, 5), batch_size=100
+    )
     return {
         "variant": variant,
         "seed": config.seed,

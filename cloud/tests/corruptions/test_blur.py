@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from groupnl.corruptions.blur import defocus_blur, disk_kernel
+from groupnl.corruptions.blur import defocus_blur, disk_kernel, gaussian_blur
 
 STEPS = [(0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1), (3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)]
 
@@ -76,3 +76,11 @@ def test_pictures_smaller_than_the_kernel(height: int, width: int, step: tuple[f
             windows = np.lib.stride_tricks.sliding_window_view(padded, kernel.shape)
             exact = np.clip((windows * kernel).sum((2, 3)), 0, 255)
             assert np.abs(after - exact + 0.5).max() <= 0.5 + 1e-6
+
+
+@pytest.mark.parametrize("sigma", [0.4, 0.6, 0.7, 0.8, 1, 2, 3, 4, 6])
+def test_gaussian_blur_is_scipys_bit_for_bit(pictures: Tensor, sigma: float) -> None:
+    some = torch.cat([pictures[::4], torch.full((1, 3, 27, 34), 77, dtype=torch.uint8)])
+    unit = some.numpy() / 255.0
+    expected = scipy.ndimage.gaussian_filter(unit, (0, 0, sigma, sigma), mode="nearest", truncate=4)
+    assert np.array_equal(gaussian_blur(some, sigma=sigma).numpy(), np.uint8(np.clip(expected, 0, 1) * 255))

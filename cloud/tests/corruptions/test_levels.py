@@ -23,3 +23,8 @@ def test_to_levels_truncates_and_clips() -> None:
 def test_divide_is_a_true_division() -> None:
     values = torch.arange(1, 2000, dtype=torch.float64)
     assert divide(values, 49.0).tolist() == [value / 49.0 for value in range(1, 2000)]
+
+
+def test_divide_stays_in_float32() -> None:
+    values = torch.arange(1, 2000, dtype=torch.float32)
+    assert np.array_equal(divide(values, 49).numpy(), values.numpy() / np.float32(49))

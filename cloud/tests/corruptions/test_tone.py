@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from groupnl.corruptions.tone import brightness, contrast, hsv_to_rgb, rgb_to_hsv
+from groupnl.corruptions.tone import brightness, contrast, hsv_to_rgb, rgb_to_hsv, saturate
 
 AMOUNTS = [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5]
 KEEPS = [0.75, 0.5, 0.4, 0.3, 0.15, 0.2, 0.1, 0.05]
@@ -25,6 +25,36 @@ def test_brightness_adds_to_the_value_of_hsv(pictures: Tensor, amount: float) ->
     difference = np.abs(corrupted.astype(int) - expected.astype(int))
     assert difference.max() <= 1
     assert (difference > 0).mean() <= 1e-3
+
+
+def saturated(colour: tuple[int, int, int], gain: float, offset: float) -> list[Fraction]:
+    """The definition in exact fractions, in levels: each channel keeps its place between the greatest and the least."""
+    top, least = max(colour), min(colour)
+    if top == least:
+        share, places = Fraction(0), [Fraction(1), Fraction(0), Fraction(0)]  # grey counts as red
+    else:
+        share = Fraction(top - least, top)
+        places = [Fraction(channel - least, top - least) for channel in colour]
+    share = min(max(share * Fraction(gain) + Fraction(offset), Fraction(0)), Fraction(1))
+    return [top * (1 - share * (1 - place)) for place in places]
+
+
+@pytest.mark.parametrize(
+    ("gain", "offset"), [(0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2), (2, 0), (5, 0.1), (20, 0.2)]
+)
+def test_saturate_is_the_exact_value_truncated_except_at_a_tie(pictures: Tensor, gain: float, offset: float) -> None:
+    some = pictures[[1, 12, 23, 34], :, :9, :11]
+    corrupted = saturate(some, gain=gain, offset=offset).permute(0, 2, 3, 1).reshape(-1, 3).tolist()
+    for before, after in zip(some.permute(0, 2, 3, 1).reshape(-1, 3).tolist(), corrupted, strict=True):
+        for exact, found in zip(saturated(before, gain, offset), after, strict=True):
+            tie = abs(exact - round(exact)) < Fraction(1, 10**10)
+            assert found in ({round(exact), round(exact) - 1} if tie else {math.floor(exact)})
+
+
+def test_saturate_keeps_grey_or_turns_it_red() -> None:
+    grey = torch.full((1, 3, 2, 2), 200, dtype=torch.uint8)
+    assert torch.equal(saturate(grey, gain=20, offset=0), grey)
+    assert saturate(grey, gain=2, offset=0.2)[0, :, 0, 0].tolist() == [200, 160, 160]
 
 
 def test_hue_saturation_and_value_of_every_kind_of_colour() -> None:

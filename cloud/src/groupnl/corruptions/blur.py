@@ -11,7 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from groupnl.corruptions.levels import TOP_LEVEL
+from groupnl.corruptions.edges import mirror_about_pixels
+from groupnl.corruptions.filters import gaussian_filter
+from groupnl.corruptions.levels import TOP_LEVEL, to_levels, to_unit
+
+
+def gaussian_blur(images: Tensor, *, sigma: float) -> Tensor:
+    """A soft lens: a Gaussian filter, the edge pixels repeated.
+
+    Args:
+        images: uint8, shape (N, C, H, W).
+        sigma: In pixels.
+
+    Returns:
+        uint8, the same shape.
+    """
+    return to_levels(gaussian_filter(to_unit(images), sigma=sigma))
 
 
 def defocus_blur(images: Tensor, *, radius: float, alias_sigma: float) -> Tensor:
@@ -31,7 +46,7 @@ def defocus_blur(images: Tensor, *, radius: float, alias_sigma: float) -> Tensor
     height, width = images.shape[-2:]
     weights, taps = _disk_taps(radius, alias_sigma)
     reach = max(max(abs(dy), abs(dx)) for offsets in taps for dy, dx in offsets)
-    padded = _mirror(_mirror(images.to(torch.int32), 2, reach), 3, reach)
+    padded = mirror_about_pixels(mirror_about_pixels(images.to(torch.int32), 2, reach, reach), 3, reach, reach)
     blurred = torch.zeros(images.shape, dtype=torch.float64, device=images.device)
     for weight, offsets in zip(weights, taps, strict=True):
         total = torch.zeros(images.shape, dtype=torch.int32, device=images.device)
@@ -39,14 +54,6 @@ def defocus_blur(images: Tensor, *, radius: float, alias_sigma: float) -> Tensor
             total += padded[:, :, reach + dy : reach + dy + height, reach + dx : reach + dx + width]
         blurred += total.to(torch.float64).mul_(weight)
     return blurred.clamp_(0.0, TOP_LEVEL).to(torch.uint8)
-
-
-def _mirror(images: Tensor, axis: int, reach: int) -> Tensor:
-    """Extend an axis by ``reach`` on both sides, mirrored about its end pixels: ``c b | a b c | b a``."""
-    size = images.shape[axis]
-    period = max(2 * (size - 1), 1)
-    phase = torch.arange(-reach, size + reach, device=images.device).remainder_(period)
-    return images.index_select(axis, torch.minimum(phase, period - phase) if size > 1 else phase)
 
 
 @functools.lru_cache(maxsize=32)

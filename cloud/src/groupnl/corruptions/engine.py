@@ -1,9 +1,12 @@
 """``corrupt``: check the request, make each picture's draws, apply the corruption piece by piece."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from groupnl.corruptions.draws import DrawSource
+from groupnl.corruptions.frost_photographs import FrostPhotographs, find_frost_photographs
 from groupnl.corruptions.registry import CORRUPTIONS, SEVERITIES, VARIANTS, Variant
 
 # Values worked on at a time. A CPU is fastest while they fit its cache; a GPU wants many at once.
@@ -12,7 +15,14 @@ _PIECE_ELSEWHERE = 1 << 25
 
 
 def corrupt(
-    images: Tensor, name: str, *, severity: int, variant: Variant = "cifar", seed: int = 0, first_index: int = 0
+    images: Tensor,
+    name: str,
+    *,
+    severity: int,
+    variant: Variant = "cifar",
+    seed: int = 0,
+    first_index: int = 0,
+    frost_photographs: FrostPhotographs | None = None,
 ) -> Tensor:
     """Corrupt a batch of pictures as CIFAR-10-C and ImageNet-C define it.
 
@@ -29,16 +39,19 @@ def corrupt(
         variant: Whose constants: ``cifar`` (meant for 32x32) or ``imagenet`` (for 224x224).
         seed: Any integer.
         first_index: Index of ``images[0]`` in its dataset, at least 0.
+        frost_photographs: For ``frost``; what ``find_frost_photographs()`` finds if none are given.
 
     Returns:
         uint8, shape (N, 3, H, W), contiguous, on the same device.
 
     Raises:
-        ValueError: An argument is outside what is allowed above.
+        ValueError: An argument is outside what is allowed above, or the folder of frost photographs is unusable.
     """
     _check(images, name, severity=severity, variant=variant, seed=seed, first_index=first_index)
     corruption = CORRUPTIONS[name]
-    constants = corruption.constants(variant, severity)
+    constants: dict[str, Any] = dict(corruption.constants(variant, severity))
+    if name == "frost":
+        constants["photographs"] = frost_photographs or find_frost_photographs()
     count, channels, height, width = images.shape
     picture = (channels, height, width)
     corrupted = torch.empty(images.shape, dtype=torch.uint8, device=images.device)

@@ -1,6 +1,7 @@
 """Between the 256 levels of a picture and the [0, 1] floats in which the corruptions are defined.
 
-Everything is float64 and made of single correctly rounded operations, so that a CPU and a GPU give the same bits.
+Everything is float64 (float32 where the published code is) and made of single correctly rounded operations, so that a
+CPU and a GPU give the same bits.
 """
 
 import torch
@@ -25,17 +26,17 @@ def divide(values: Tensor, by: float) -> Tensor:
     same device is divided by.
 
     Args:
-        values: float64, any shape.
+        values: float64 or float32, any shape.
         by: The divisor.
     """
-    return values / torch.full((), by, dtype=torch.float64, device=values.device)
+    return values / torch.full((), by, dtype=values.dtype, device=values.device)
 
 
 def to_levels(unit: Tensor) -> Tensor:
     """[0, 1] to levels as the published benchmarks were written: clip, times 255, **truncate** (never round).
 
     Args:
-        unit: float64, any shape; overwritten.
+        unit: float64 or float32, any shape; overwritten.
 
     Returns:
         uint8, the same shape.

@@ -28,6 +28,36 @@ def gaussian_noise(images: Tensor, *, noise: Tensor, scale: float) -> Tensor:
     return to_levels(to_unit(images).add_(noise * scale))
 
 
+def impulse_noise(images: Tensor, *, fractions: Tensor, amount: float) -> Tensor:
+    """Bit errors, as salt and pepper: a value turns white below ``amount / 2``, black below ``amount``.
+
+    Args:
+        images: uint8, shape (N, C, H, W).
+        fractions: Uniform draws in (0, 1), float64, the same shape: the channels of a pixel go wrong independently.
+        amount: Share of the values that turn, half of them white.
+
+    Returns:
+        uint8, the same shape.
+    """
+    corrupted = to_levels(to_unit(images)).masked_fill_(fractions <= amount, 0)
+    return corrupted.masked_fill_(fractions <= amount / 2, TOP_LEVEL)
+
+
+def speckle_noise(images: Tensor, *, noise: Tensor, scale: float) -> Tensor:
+    """Noise that grows with the light: ``x + x * scale * noise``.
+
+    Args:
+        images: uint8, shape (N, C, H, W).
+        noise: Standard normal draws, float64, the same shape.
+        scale: Standard deviation, in units of the value itself.
+
+    Returns:
+        uint8, the same shape.
+    """
+    unit = to_unit(images)
+    return to_levels((noise * scale).mul_(unit).add_(unit))
+
+
 def shot_noise(images: Tensor, *, fractions: Tensor, photons: float) -> Tensor:
     """Photon noise: ``Poisson(x * photons) / photons``, the count being the Poisson quantile of a uniform draw.
 

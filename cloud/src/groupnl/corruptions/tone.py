@@ -1,4 +1,4 @@
-"""Light: how bright a scene is, and how strongly its tones differ.
+"""Light and colour: how bright a scene is, how strongly its tones differ, how colourful it is.
 
 Source of the definitions and constants: Hendrycks & Dietterich, arXiv 1903.12261, as published for CIFAR-10-C and
 ImageNet-C. The last step truncates, so the operations follow the published order: a value that should be a whole
@@ -23,6 +23,21 @@ def brightness(images: Tensor, *, amount: float) -> Tensor:
     """
     hue, saturation, value = rgb_to_hsv(to_unit(images))
     return to_levels(hsv_to_rgb(hue, saturation, (value + amount).clamp_(0.0, 1.0)))
+
+
+def saturate(images: Tensor, *, gain: float, offset: float) -> Tensor:
+    """Colour: the saturation of HSV times ``gain`` plus ``offset``, clipped, back to RGB.
+
+    Args:
+        images: uint8 RGB, shape (N, 3, H, W).
+        gain: Below 1 pales the colours, above 1 deepens them.
+        offset: In units of the full saturation; grey, whose hue is 0, turns red.
+
+    Returns:
+        uint8, the same shape.
+    """
+    hue, saturation, value = rgb_to_hsv(to_unit(images))
+    return to_levels(hsv_to_rgb(hue, saturation.mul_(gain).add_(offset).clamp_(0.0, 1.0), value))
 
 
 def contrast(images: Tensor, *, keep: float) -> Tensor:
