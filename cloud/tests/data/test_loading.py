@@ -5,8 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
 from groupnl.data import load, names, protocols
+from groupnl_device.preprocessing import Preprocessing
 
 REAL = os.environ.get("GROUPNL_DATA_DIR")
 
@@ -20,7 +22,9 @@ def real(folder: str) -> Path:
 
 
 def test_names_and_protocols() -> None:
-    assert names() == ("openicons", "cifar10", "gtsrb", "icons50", "folder")
+    assert names() == (
+        "openicons", "cifar10", "cifar100", "gtsrb", "icons50", "tiny-imagenet", "imagenet", "folder"
+    )  # fmt: skip
     assert all(protocols(name)[0] == "random" for name in names())
     assert protocols("icons50") == ("random", "style", "subtype", "subtype-reference")
 
@@ -39,6 +43,17 @@ def test_refusals(tmp_path: Path) -> None:
     for name in names()[1:]:
         with pytest.raises(ValueError, match=f"data_dir is needed for {name}"):
             load(name, split="train")
+
+
+def test_a_preprocessing_gives_the_side_of_sets_that_keep_whole_pictures(tmp_path: Path) -> None:
+    square = Preprocessing(input_size=(3, 40, 40), mean=(0.5,) * 3, std=(0.5,) * 3, crop_pct=0.5, crop_mode="center")
+    by_size = load("openicons", split="test", image_size=40)
+    assert torch.equal(load("openicons", split="test", preprocessing=square).images, by_size.images)
+    with pytest.raises(ValueError, match="a preprocessing to 40 x 40 pixels and image_size=32: expected a square"):
+        load("openicons", split="test", preprocessing=square, image_size=32)
+    wide = Preprocessing(input_size=(3, 40, 50), mean=(0.5,) * 3, std=(0.5,) * 3)
+    with pytest.raises(ValueError, match="a preprocessing to 40 x 50 pixels"):
+        load("openicons", split="test", preprocessing=wide)
 
 
 def test_the_home_folder_is_understood(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,3 +89,11 @@ def test_real_icons50(protocol: str, count: int) -> None:
     test = load("icons50", split="test", data_dir=data_dir, protocol=protocol)
     assert len(test) == count
     assert len(test.class_names) == 50
+
+
+def test_real_imagenet_sample_has_the_labels_of_pretrained_nets() -> None:
+    data_dir = real("imagenet-sample")
+    sample = load("imagenet", split="test", data_dir=data_dir / "imagenet-sample")
+    assert sample.labels.tolist() == list(range(0, 1000, 10))
+    assert sample.images.shape == (100, 3, 224, 224)
+    assert sample.class_names[:1] == ("tench",)

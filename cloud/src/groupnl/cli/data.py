@@ -1,4 +1,4 @@
-"""``groupnl data``: what data sets there are, and a look at one."""
+"""``groupnl data``: what data sets there are, a look at one, and corrupted copies."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from groupnl.cli.data_corrupt import corrupt
+from groupnl.cli.data_sheet import sheet as corruption_sheet
 from groupnl.cli.datasets import DataDirOption, ImageSizeOption, ProtocolOption, load_split
 from groupnl.cli.output import JsonOption, Output
 
-app = typer.Typer(no_args_is_help=True, help="List the data sets, or look at one.", rich_markup_mode="rich")
+app = typer.Typer(no_args_is_help=True, help="List, look at and corrupt data sets.", rich_markup_mode="rich")
 
 
 @app.command("list")
@@ -30,7 +32,7 @@ def list_(json: JsonOption = None) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="openicons, cifar10, gtsrb, icons50 or folder.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="One of [bold]groupnl data list[/bold].")],
     data_dir: DataDirOption = None,
     protocol: ProtocolOption = "random",
     image_size: ImageSizeOption = None,
@@ -70,3 +72,7 @@ def show(
                 "test": dict(zip(train.class_names, counts[1], strict=True)),
             }
         )
+
+
+app.command("corrupt")(corrupt)
+app.command("sheet")(corruption_sheet)

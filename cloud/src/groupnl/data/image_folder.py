@@ -5,14 +5,23 @@ from typing import Literal
 
 import torch
 
-from groupnl.data.decode import decode_files
+from groupnl.data.decode import squash
 from groupnl.data.image_set import ImageSet
+from groupnl.data.lazy_images import open_pictures
+from groupnl.data.picture_files import SUFFIXES, is_picture
+from groupnl_device.preprocessing import Preprocessing
 
 PROTOCOLS = ("random",)
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm")
 
 
-def load(data_dir: Path, *, split: Literal["train", "test"], image_size: int | None) -> ImageSet:
+def load(
+    data_dir: Path,
+    *,
+    split: Literal["train", "test"],
+    image_size: int | None,
+    preprocessing: Preprocessing | None,
+    in_memory: bool | None,
+) -> ImageSet:
     """Read one split of an image folder.
 
     The classes are the names of the folders in ``train``, sorted; where there is no ``train``, those of the split read.
@@ -21,6 +30,8 @@ def load(data_dir: Path, *, split: Literal["train", "test"], image_size: int | N
         data_dir: Folder that holds ``train`` and ``val`` or ``test`` (where both are there, "test" reads ``test``).
         split: Which one.
         image_size: Side in pixels, to which all are resized; may be None where all have one size.
+        preprocessing: A net's own resize and crop, in place of ``image_size``.
+        in_memory: As in :func:`groupnl.data.load`.
 
     Raises:
         FileNotFoundError: The folder is absent, or holds no classes.
@@ -36,7 +47,7 @@ def load(data_dir: Path, *, split: Literal["train", "test"], image_size: int | N
     paths: list[Path] = []
     labels: list[int] = []
     for name in classes:
-        members = sorted(path for path in (folder / name).rglob("*") if _is_picture(path))
+        members = sorted(path for path in (folder / name).rglob("*") if is_picture(path))
         if not members:
             raise ValueError(f"{folder / name}: no picture in it; expected files ending in {', '.join(SUFFIXES)}")
         paths += members
@@ -44,10 +55,11 @@ def load(data_dir: Path, *, split: Literal["train", "test"], image_size: int | N
     return ImageSet(
         name="folder",
         split=split,
-        images=decode_files(paths, image_size),
+        images=open_pictures(paths, preprocessing or squash(paths, image_size), in_memory=in_memory),
         labels=torch.tensor(labels),
         class_names=class_names,
         horizontal_flip=False,  # unknown classes may depend on the direction, as signs and letters do
+        files=tuple(path.relative_to(folder).as_posix() for path in paths),
     )
 
 
@@ -67,7 +79,3 @@ def _classes(folder: Path) -> tuple[str, ...]:
     if not names:
         raise FileNotFoundError(f"{folder}: no class folder in it; expected {folder}/<class>/<picture>")
     return names
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()

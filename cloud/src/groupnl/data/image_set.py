@@ -1,4 +1,4 @@
-"""One split of a dataset, decoded, as two tensors."""
+"""One split of a dataset as two tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageSet:
-    """Images and labels of one split, whole in memory.
+    """Images and labels of one split, whole in memory; or decoded when asked for, where ``images`` are ``LazyImages``.
 
     Attributes:
         name: Dataset, such as "openicons".
@@ -20,6 +20,8 @@ class ImageSet:
         labels: int64, shape (N,), each from 0 to ``len(class_names) - 1``; on the images' device.
         class_names: In label order.
         horizontal_flip: Whether a mirrored image keeps its label.
+        files: Where each image comes from, as "class folder/file name", in the images' order; () where images have no
+            file of their own. A corrupted copy of the set has the same names.
     """
 
     name: str
@@ -28,6 +30,7 @@ class ImageSet:
     labels: Tensor
     class_names: tuple[str, ...]
     horizontal_flip: bool
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
@@ -43,7 +46,10 @@ class ImageSet:
             )
         if labels.device != images.device:
             raise ValueError(f"labels on {labels.device}, images on {images.device}: expected one device for both")
+        if self.files and len(self.files) != len(images):
+            raise ValueError(f"files: {len(self.files)} names; expected none, or one for each of {len(images)} images")
         object.__setattr__(self, "class_names", tuple(self.class_names))
+        object.__setattr__(self, "files", tuple(self.files))
         lowest, highest = int(labels.min()), int(labels.max())
         if lowest < 0 or highest >= len(self.class_names):
             raise ValueError(
@@ -79,7 +85,8 @@ class ImageSet:
         lowest, highest = int(chosen.min()), int(chosen.max())
         if lowest < 0 or highest >= len(self):
             raise ValueError(f"indices from {lowest} to {highest}: expected 0 to {len(self) - 1}")
-        return replace(self, images=self.images[chosen], labels=self.labels[chosen])
+        files = tuple(self.files[index] for index in chosen.tolist()) if self.files else ()
+        return replace(self, images=self.images[chosen], labels=self.labels[chosen], files=files)
 
     def channel_stats(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and standard deviation of each channel, of levels in [0, 1], rounded to 4 digits.

@@ -89,3 +89,36 @@ def test_short_foreign_and_malicious_files_are_named(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="test_batch"):
             load("cifar10", split="test", data_dir=tmp_path)
     assert not (tmp_path / "mark").exists()
+
+
+def test_cifar100_has_its_fine_classes(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    names = [f"class {number}" for number in range(100)]
+    (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": names, "coarse_label_names": ["x"]}))
+    rng = np.random.default_rng(0)
+    for name, count in (("train", 4), ("test", 3)):
+        content = {
+            "data": rng.integers(0, 256, (count, 3072), dtype=np.uint8),
+            "fine_labels": [99, 0, 5, 7][:count],
+            "coarse_labels": [1, 2, 3, 4][:count],
+        }
+        (folder / name).write_bytes(pickle.dumps(content, protocol=3))
+    train, test = (load("cifar100", split=split, data_dir=tmp_path) for split in ("train", "test"))
+    assert train.labels.tolist() == [99, 0, 5, 7]
+    assert test.images.shape == (3, 3, 32, 32)
+    assert test.class_names == tuple(names)
+    assert test.name == "cifar100"
+    (folder / "meta").unlink()
+    with pytest.raises(FileNotFoundError, match=r"CIFAR-100: .*meta is not there.*CIFAR-100 python version"):
+        load("cifar100", split="test", data_dir=tmp_path)
+
+
+def test_names_that_are_no_names_are_refused(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "cifar-10-batches-py" / "batches.meta").write_bytes(pickle.dumps({"label_names": [1, 2]}))
+    with pytest.raises(ValueError, match=r"batches\.meta: label_names is not a list of names"):
+        load("cifar10", split="test", data_dir=tmp_path)
+    (tmp_path / "cifar-10-batches-py" / "batches.meta").write_bytes(pickle.dumps({"num_vis": 3}))
+    with pytest.raises(ValueError, match=r"batches\.meta: no entry 'label_names'"):
+        load("cifar10", split="test", data_dir=tmp_path)
