@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from groupnl.cli.compare import compare
 from groupnl.cli.data import app as data_app
 from groupnl.cli.demo import demo
 from groupnl.cli.evaluate import evaluate
@@ -29,6 +30,7 @@ app.command()(demo)
 app.add_typer(data_app, name="data")
 app.command()(train)
 app.command()(evaluate)
+app.command()(compare)
 app.command()(profile)
 app.command()(export)
 app.command()(report)

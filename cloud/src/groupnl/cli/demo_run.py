@@ -19,7 +19,7 @@ from torch import nn
 from groupnl.analysis import complexity, group_maps
 from groupnl.cli.datasets import preprocessing_of
 from groupnl.cli.device_process import run_device
-from groupnl.cli.evaluate import table_of
+from groupnl.cli.evaluation_table import table_of
 from groupnl.cli.export import measured_figures
 from groupnl.cli.report import write_page
 from groupnl.cli.train import new_net, save_net

@@ -1,4 +1,4 @@
-"""What a command takes where it takes a net: a zoo or timm name, a checkpoint, a bundle, or ``module:function``."""
+"""What a command takes where it takes a net: a name, a file of one of five kinds, or ``module:function``."""
 
 import importlib
 import sys
@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from groupnl_device.preprocessing import Preprocessing
 
 NetArgument = Annotated[
-    str, typer.Argument(metavar="NET", help="A zoo or timm name, a checkpoint, a bundle (.gnl), or module:function.")
+    str,
+    typer.Argument(
+        metavar="NET",
+        help="A zoo or timm name, a checkpoint, a bundle (.gnl), a TorchScript or .pt2 file, or module:function.",
+    ),
 ]
 ModelOptions = Annotated[
     list[str] | None,
@@ -32,6 +36,8 @@ PolicyOptions = Annotated[
     ),
 ]
 
+_SUFFIXES = {".gnl", ".safetensors", ".pt", ".pth", ".pt2"}  # of files, also of those that are not there
+
 
 @dataclass(frozen=True, kw_only=True)
 class Net:
@@ -42,28 +48,36 @@ class Net:
     module: nn.Module | None  # None: a bundle
     preprocessing: "Preprocessing | None"
     class_names: tuple[str, ...]
+    file_hash: str | None = None  # of a bundle
 
 
-def resolve_net(spec: str, options: Mapping[str, Any] | None = None) -> Net:
+def resolve_net(spec: str, options: Mapping[str, Any] | None = None, *, device: str = "cpu") -> Net:
     """Find or make a net.
 
     Args:
-        spec: See the module.
+        spec: See ``NetArgument``.
         options: Keyword arguments of ``create_model``; only for a name or a function.
+        device: Where its module is put.
 
     Raises:
         FileNotFoundError: It looks like a file and there is none.
-        ValueError: It is none of the four, or options are given with a file.
+        ValueError: It is nothing that is allowed, or options are given with a file.
     """
-    options = dict(options or {})
+    found = _resolve(spec, dict(options or {}), device)
+    if found.module is not None:
+        found.module.to(device)
+    return found
+
+
+def _resolve(spec: str, options: dict[str, Any], device: str) -> Net:
     path = Path(spec)
-    is_file = path.is_file() or path.suffix in {".gnl", ".safetensors"}
+    is_file = path.is_file() or path.suffix in _SUFFIXES
     if is_file and options:
         raise ValueError(f"options {sorted(options)} with the file {spec}: it says itself how its net is made")
     if is_file and not path.is_file():
         raise FileNotFoundError(f"no file {spec}")
     if is_file:
-        return _bundle(path) if _is_bundle(path) else _checkpoint(path)
+        return _from_file(path, device)
     if ":" in spec:
         return _function(spec, options)
     return _named(spec, options)
@@ -107,6 +121,20 @@ def timm_preprocessing(model: nn.Module) -> "Preprocessing | None":
     )
 
 
+def _from_file(path: Path, device: str) -> Net:
+    from groupnl.cli.net_files import kind_of, load_exported, load_torchscript
+
+    kind = kind_of(path)
+    if kind == "weights":
+        raise ValueError(
+            f"{path} holds weights without a net: name their net, such as resnet50, and give --weights {path}"
+        )
+    if kind is not None:
+        model = load_torchscript(path, device) if kind == "torchscript" else load_exported(path, device)
+        return Net(name=path.stem, model=model, module=model, preprocessing=None, class_names=())
+    return _bundle(path) if _is_bundle(path) else _checkpoint(path)
+
+
 def _is_bundle(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == b"PK" or path.suffix == ".gnl"
@@ -115,6 +143,7 @@ def _is_bundle(path: Path) -> bool:
 def _bundle(path: Path) -> Net:
     import torch
 
+    from groupnl.cli.net_files import sha256_of
     from groupnl_device.bundle import Bundle
     from groupnl_device.runtime import Session
 
@@ -130,6 +159,7 @@ def _bundle(path: Path) -> Net:
         module=None,
         preprocessing=manifest.preprocessing,
         class_names=tuple(manifest.class_names),
+        file_hash=sha256_of(path),
     )
 
 
@@ -170,4 +200,8 @@ def _named(spec: str, options: Mapping[str, Any]) -> Net:
         model = create_model(spec, **options)
     except TypeError as error:  # timm hands unknown arguments on to the net's constructor
         raise ValueError(f"net {spec!r} with options {dict(options)}: {error}") from error
+    except Exception as error:  # a hub without a network raises anything, from OSError to errors of its own
+        if not options.get("pretrained") or isinstance(error, ValueError):
+            raise
+        raise OSError(f"the pretrained weights of {spec} cannot be had: {error}") from error
     return Net(name=spec, model=model, module=model, preprocessing=timm_preprocessing(model), class_names=())

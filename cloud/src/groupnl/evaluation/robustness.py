@@ -1,20 +1,28 @@
 """``evaluate``: clean accuracy, then the error under every corruption at every severity."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import cast
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
-from groupnl.corruptions import FAMILIES, SEVERITIES, Selection, Variant, corrupt, names
-from groupnl.data import ImageSet
+from groupnl.corruptions import SEVERITIES, FrostPhotographs, Selection, Variant
+from groupnl.data import CorruptedSet, ImageSet
+from groupnl.evaluation.answering import Progress, give_answers
+from groupnl.evaluation.answers import CLEAN, About, Answers, Condition, read_about
+from groupnl.evaluation.answers_folder import AnswersFolder, hash_of_net, hash_of_pictures
+from groupnl.evaluation.baselines import Baseline, checked_baseline
+from groupnl.evaluation.batch_size import TRIAL, fitting_batch_size
+from groupnl.evaluation.figures import figures_of
 from groupnl.evaluation.inference import Net, Pass, open_pass
-from groupnl.evaluation.metrics import ce, mean, mean_error
-from groupnl.evaluation.result import CorruptionErrors, Evaluation
+from groupnl.evaluation.processes import Processes
+from groupnl.evaluation.result import Evaluation
+from groupnl.evaluation.sources import Generated, Read, Source
 from groupnl_device.preprocessing import Preprocessing
-
-Progress = Callable[[str, int, int], None]  # (what runs, images done, images in all)
 
 
 def evaluate(
@@ -25,10 +33,15 @@ def evaluate(
     corruptions: Sequence[str] | Selection = "all",
     severities: Sequence[int] = SEVERITIES,
     variant: Variant = "cifar",
-    batch_size: int = 256,
+    corrupted: CorruptedSet | None = None,
+    frost_photographs: FrostPhotographs | None = None,
+    batch_size: int | Literal["auto"] = 256,
     device: torch.device | str | None = None,
     seed: int = 0,
-    baseline: Evaluation | None = None,
+    baseline: Evaluation | Sequence[Evaluation] | Baseline | None = None,
+    answers_dir: str | Path | None = None,
+    net_id: str | None = None,
+    distributed: bool = False,
     progress: Progress | None = None,
     name: str | None = None,
 ) -> Evaluation:
@@ -44,15 +57,26 @@ def evaluate(
             own device and in its weights' dtype, and gets its training flags back; another callable is given float32.
         data: N images of K classes.
         preprocessing: Only its size, mean and std matter here: the images are decoded already.
-        corruptions: Names, or ``"all"``, or a family such as ``"noise"``; ``()`` is clean accuracy only.
+        corruptions: Names, or ``"all"``, ``"mce15"``, or a family such as ``"noise"``; ``()`` is clean accuracy only.
         severities: From 1 to 5; a subset is allowed and recorded.
         variant: Whose constants: ``cifar`` for 32x32 images, ``imagenet`` for 224x224.
-        batch_size: Images at a time.
+        corrupted: A corrupted copy of the data to read, such as CIFAR-10-C; None: images are corrupted here. With it
+            ``variant`` and ``seed`` do not matter, and ``"all"`` means all that it has.
+        frost_photographs: For frost; None: those that ``find_frost_photographs`` finds.
+        batch_size: Images at a time; ``"auto"``: as many as fit in a share of the free memory.
         device: Where to run a plain callable (default: where the data are); a module must be there already.
         seed: Of the corruptions' draws.
-        baseline: Another net's evaluation on the same data, variant, corruptions and severities; gives each corruption
-            a ``ce``.
-        progress: Called after each batch with ("clean" or such as "fog 3", images done, images in all).
+        baseline: The net that ``ce``, ``mce`` and ``relative_mce`` refer to: another net's evaluation on the same data,
+            variant, corruptions and severities (or several, of its training seeds: their mean), or ``ALEXNET`` for
+            ImageNet-C.
+        answers_dir: A folder for the answers to all images. A run that was killed goes on from what is in it, and
+            ``compare`` reads it.
+        net_id: With ``answers_dir`` or ``distributed``, what tells this net from others, such as a file's hash; by
+            default a hash of a module's weights.
+        distributed: All processes of ``torch.distributed`` call this and share the work; each gets the same result as
+            one process alone would.
+        progress: Called after each batch with ("clean" or such as "fog 3", images done, images in all); under
+            ``distributed`` in the first process only.
         name: What to call the net in the result; by default its class.
 
     Returns:
@@ -60,133 +84,70 @@ def evaluate(
 
     Raises:
         ValueError: An argument is outside what is allowed above; the net's output is no (N, K) logits or holds a NaN;
-            the baseline does not cover the run.
+            the baseline does not cover the run; the answers in the folder are another net's, or to other images.
+        OSError: The folder cannot be written.
     """
-    chosen = _chosen_corruptions(corruptions)
-    steps = _checked_severities(severities)
-    _check_corruptions(data, chosen, variant=variant, seed=seed)
-    if baseline is not None:
-        _check_baseline(baseline, data, chosen, steps, variant)
-    report = _Counter(progress, len(data) * (1 + len(chosen) * len(steps)))
-    errors: dict[str, dict[int, float]] = {}
-    with open_pass(model, data, preprocessing=preprocessing, batch_size=batch_size, device=device) as run:
-        wrong = _wrong_answers(run, report, "clean", lambda images, _first_index: images)
-        for corruption in chosen:
-            errors[corruption] = {}
-            for severity in steps:
-                spoil = partial(_corrupted, corruption=corruption, severity=severity, variant=variant, seed=seed)
-                label = f"{corruption} {severity}"
-                errors[corruption][severity] = _wrong_answers(run, report, label, spoil) / len(data)
-    return Evaluation(
-        name=type(model).__name__ if name is None else name,
-        data=data.name,
-        split=data.split,
-        images=len(data),
-        clean_accuracy=(len(data) - wrong) / len(data),
-        mean_error=mean_error(errors),
-        corruptions={corruption: _summary(corruption, found, baseline) for corruption, found in errors.items()},
-        variant=variant,
-        severities=steps,
-        seed=seed,
-        baseline=None if baseline is None else baseline.name,
-    )
-
-
-def _corrupted(
-    images: Tensor, first_index: int, *, corruption: str, severity: int, variant: Variant, seed: int
-) -> Tensor:
-    return corrupt(images, corruption, severity=severity, variant=variant, seed=seed, first_index=first_index)
-
-
-def _wrong_answers(run: Pass, report: "_Counter", label: str, prepare: Callable[[Tensor, int], Tensor]) -> int:
-    """Count the wrong top-1 answers over the data, each batch prepared first, given its images and first index."""
-    wrong = 0
-    for batch in run.batches():
-        answers = run.logits(prepare(run.images(batch), batch.start), batch).argmax(1)
-        wrong += int((answers != run.labels(batch)).sum())
-        report.add(label, len(batch))
-    return wrong
-
-
-class _Counter:
-    """Counts images and tells the caller."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self.progress, self.total, self.done = progress, total, 0
-
-    def add(self, label: str, images: int) -> None:
-        self.done += images
-        if self.progress is not None:
-            self.progress(label, self.done, self.total)
-
-
-def _summary(corruption: str, errors: dict[int, float], baseline: Evaluation | None) -> CorruptionErrors:
-    summary = CorruptionErrors(
-        error=mean(list(errors.values())),
-        severities={str(severity): error for severity, error in errors.items()},
-    )
-    if baseline is not None:
-        summary["ce"] = ce(errors, _baseline_errors(baseline, corruption))
-    return summary
-
-
-def _baseline_errors(baseline: Evaluation, corruption: str) -> dict[int, float]:
-    return {int(severity): error for severity, error in baseline.corruptions[corruption]["severities"].items()}
-
-
-def _chosen_corruptions(corruptions: Sequence[str] | Selection) -> tuple[str, ...]:
-    if isinstance(corruptions, str):
-        if corruptions not in ("all", *FAMILIES):
-            raise ValueError(
-                f"corruptions={corruptions!r}: expected 'all', a family ({', '.join(FAMILIES)}) or a list of names; "
-                f"names are {', '.join(names('all'))}"
-            )
-        return names(cast("Selection", corruptions))
-    return tuple(corruptions)
-
-
-def _checked_severities(severities: Sequence[int]) -> tuple[int, ...]:
-    given = tuple(severities) if isinstance(severities, Sequence) and not isinstance(severities, str) else ()
-    if not given or len(set(given)) != len(given):
-        raise ValueError(f"severities={severities!r}: expected one or more different integers from 1 to 5")
-    for severity in given:
-        if isinstance(severity, bool) or not isinstance(severity, int) or severity not in SEVERITIES:
-            raise ValueError(f"severities={severities!r}: expected integers from 1 (mild) to 5 (strong)")
-    return tuple(sorted(given))
-
-
-def _check_corruptions(data: ImageSet, chosen: tuple[str, ...], *, variant: Variant, seed: int) -> None:
-    """Refuse what ``corrupt`` would refuse, before any work is done."""
-    if len(set(chosen)) != len(chosen):
-        raise ValueError(f"corruptions={chosen!r}: each may be named once")
-    for corruption in chosen:
-        corrupt(data.images[:0], corruption, severity=1, variant=variant, seed=seed)
-
-
-def _check_baseline(
-    baseline: Evaluation, data: ImageSet, chosen: tuple[str, ...], severities: tuple[int, ...], variant: Variant
-) -> None:
-    """Refuse a baseline that says nothing about this run: CE compares like with like."""
-    if not chosen:
-        raise ValueError(f"baseline {baseline.name!r} given, but no corruption is run: CE is about corruptions")
-    mine = (data.name, data.split, len(data), variant)
-    theirs = (baseline.data, baseline.split, baseline.images, baseline.variant)
-    if mine != theirs:
-        raise ValueError(
-            f"baseline {baseline.name!r} was measured on {_describe(*theirs)}, this run is on {_describe(*mine)}: "
-            "evaluate the baseline net on the same"
+    source: Source
+    if corrupted is None:
+        source = Generated(
+            data, corruptions, severities, variant=variant, seed=seed, frost_photographs=frost_photographs
         )
-    if missing := [corruption for corruption in chosen if corruption not in baseline.corruptions]:
-        raise ValueError(
-            f"baseline {baseline.name!r} has no {', '.join(missing)} (it has "
-            f"{', '.join(baseline.corruptions) or 'none'}): evaluate the baseline net on the same corruptions"
+    else:
+        source = Read(data, corrupted, corruptions, severities)
+    against = None if baseline is None else checked_baseline(baseline, data, source)
+    together = Processes.find(distributed)
+    is_first = together.rank == 0
+    kept = None if answers_dir is None or not is_first else read_about(Path(answers_dir))
+    size = TRIAL if batch_size == "auto" else batch_size
+    with open_pass(model, data, preprocessing=preprocessing, batch_size=size, device=device) as run:
+        if batch_size == "auto":
+            run = replace(run, batch_size=_fitting(run, together, kept))
+        identity = None if answers_dir is None and not distributed else _net_id(model, net_id)
+        pictures = hash_of_pictures(data)
+        together.check_same("net", str(identity))
+        together.check_same("selection of images", pictures)
+        about = About(
+            name=type(model).__name__ if name is None else name,
+            net=identity,
+            preprocessing=preprocessing.to_dict(),
+            data=data.name,
+            split=data.split,
+            images=len(data),
+            classes=len(data.class_names),
+            pictures=pictures,
+            corrupted_by=source.origin,
+            corrupted_source=source.name,
+            variant=source.variant,
+            seed=source.seed,
+            frost_source=source.frost_source,
+            batch_size=run.batch_size,
         )
-    for corruption in chosen:
-        try:
-            ce(dict.fromkeys(severities, 0.0), _baseline_errors(baseline, corruption))
-        except ValueError as error:
-            raise ValueError(f"baseline {baseline.name!r}, {corruption}: {error}") from error
+        labels = data.labels.cpu().numpy().astype(np.int64)
+        folder = None if answers_dir is None or not is_first else AnswersFolder.open(answers_dir, about, labels)
+        conditions = [CLEAN, *(Condition(c, s) for c in source.corruptions for s in source.severities)]
+        given = give_answers(
+            run, source, conditions, folder=folder, together=together, progress=progress if is_first else None
+        )
+    if not is_first:
+        return together.from_first(None)  # type: ignore[return-value]  # the first process's
+    answers = Answers(about=about, labels=labels, given=given)
+    return together.from_first(figures_of(answers, source, against, about.name))
 
 
-def _describe(data: str, split: str, images: int, variant: str) -> str:
-    return f"{data}/{split} ({images} images, {variant} constants)"
+def _fitting(run: Pass, together: Processes, kept: About | None) -> int:
+    """The batch size of the run that is gone on with, else the largest that fits in every process."""
+    images = run.images(range(min(TRIAL, len(run.data))))
+    on_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if together.count > 1 else 1
+    fitting = fitting_batch_size(lambda: run.logits(images, range(len(images))), images, on_this_machine)
+    return together.from_first(kept.batch_size if kept is not None else together.smallest(fitting))
+
+
+def _net_id(model: Net, given: str | None) -> str:
+    if given is not None:
+        return given
+    if isinstance(model, nn.Module):
+        return hash_of_net(model)
+    raise ValueError(
+        "answers_dir or distributed with a net that is no nn.Module: give net_id= as well, a text that tells it from "
+        "others"
+    )
