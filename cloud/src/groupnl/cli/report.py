@@ -1,38 +1,191 @@
-"""``groupnl report``: make the page of a results.json again."""
+"""``groupnl report``: the page and the pictures that compare nets, made from what other commands measured."""
 
 import json as json_format
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.table import Table
 
 from groupnl.cli.output import JsonOption, Output
 
+if TYPE_CHECKING:
+    from groupnl.report import NetFigures
+
+_PICTURE = "Its name ends in .png, .svg or .pdf."
+
 
 def report(
-    results: Annotated[Path, typer.Argument(metavar="RESULTS.json", help="What groupnl demo wrote.")],
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page.")] = Path("report.html"),
-    title: Annotated[str, typer.Option(help="Of the page.")] = "GroupNL report",
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RESULT.json...",
+            help="What groupnl evaluate --json wrote for each net, the one to compare with first; also what groupnl "
+            "train --json wrote. Or alone the results.json of groupnl demo.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="The page. Default: report.html, if no picture is asked."),
+    ] = None,
+    answers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="What groupnl evaluate --answers wrote, once for each net in their order: compares image by image.",
+        ),
+    ] = None,
+    radar: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"Draw the accuracy under each corruption. {_PICTURE}")
+    ] = None,
+    curves: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"Draw the accuracy by severity. {_PICTURE}")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
     json: JsonOption = None,
 ) -> None:
-    """Make a self-contained HTML page from measured results.
+    """Compare nets on a self-contained HTML page, or in pictures for use elsewhere.
 
-    Example: [bold]groupnl report demo/results.json --out report.html[/bold]
+    Example: [bold]groupnl report vanilla.json groupnl.json --out report.html --radar radar.png[/bold]
     """
     with Output(json).words() as output:
-        try:
-            figures = json_format.loads(results.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{results} is no JSON: {error}") from error
-        if not isinstance(figures, dict):
-            raise ValueError(f"{results}: expected an object as groupnl demo writes it")
-        write_page(figures, results.parent, out, title)
-        output.say(f"wrote {out}")
-        output.finish({"page": str(out)})
+        for option, picture in (("--radar", radar), ("--curves", curves)):
+            _check_picture(option, picture)
+        records = [(path, _read(path)) for path in results]
+        if "nets" in records[0][1]:
+            if len(records) > 1 or answers or radar or curves:
+                raise ValueError(f"{results[0]} is of groupnl demo: it makes a page alone, with --out and --title only")
+            page = out or Path("report.html")
+            write_page(records[0][1], results[0].parent, page, title or "GroupNL report")
+            output.say(f"wrote {page}")
+            output.finish({"page": str(page)})
+            return
+        _compare(records, out, answers or [], {"radar": radar, "curves": curves}, title, output)
 
 
-def write_page(figures: dict[str, object], folder: Path, out: Path, title: str) -> None:
-    """Write the page of ``figures``; pictures that they name lie in ``folder``.
+def _compare(
+    records: Sequence[tuple[Path, Mapping[str, Any]]],
+    out: Path | None,
+    answers: Sequence[Path],
+    pictures: Mapping[str, Path | None],
+    title: str | None,
+    output: Output,
+) -> None:
+    from groupnl.report import draw_radar, draw_severity_curves, render_comparison, unlike
+    from groupnl_device.atomic import write_atomically
+
+    training = [{"net": path.parent.name, **record} for path, record in records if _is_training(record)]
+    nets = _named([(path, _net(path, record)) for path, record in records if not _is_training(record)])
+    if not nets:
+        raise ValueError("no net to show: give at least one file that groupnl evaluate --json wrote")
+    comparisons = _compare_answers(nets, answers) if answers else {}
+    # everything is made before anything is written: a refusal leaves no file behind
+    page = render_comparison(nets, title=title, comparisons=comparisons, training=training).encode()
+    made: dict[str, tuple[Path, bytes]] = {}
+    drawn = {net.name: net.drawn() for net in nets}
+    for name, draw in (("radar", draw_radar), ("curves", draw_severity_curves)):
+        path = pictures[name]
+        if path is not None:
+            made[name] = path, draw(drawn, form=path.suffix[1:])  # type: ignore[arg-type]  # checked
+    if out is not None or not made:
+        made["page"] = out or Path("report.html"), page
+    output.say(_table(nets))
+    for warning in unlike(nets):
+        output.say(f"note: {warning}")
+    for path, content in made.values():
+        write_atomically(path, lambda file, content=content: file.write(content))  # type: ignore[misc]
+        output.say(f"wrote {path}")
+    output.finish(
+        {
+            **{name: str(path) for name, (path, _) in made.items()},
+            "nets": [net.name for net in nets],
+            "notes": unlike(nets),
+            "comparisons": comparisons,
+        }
+    )
+
+
+def _compare_answers(nets: Sequence["NetFigures"], folders: Sequence[Path]) -> dict[str, dict[str, Any]]:
+    """Net -> its comparison with the first net."""
+    from groupnl.evaluation import Answers, compare
+
+    if len(folders) != len(nets):
+        raise ValueError(
+            f"{len(folders)} --answers for {len(nets)} nets: give one for each net, in the order of the files"
+        )
+    if several := [net.name for net in nets if net.training_seeds > 1]:
+        raise ValueError(
+            f"--answers: {', '.join(several)} has several training runs; only single trained nets are compared image "
+            "by image, so leave --answers out: the page compares means over the runs"
+        )
+    first, *others = [Answers.load(folder) for folder in folders]
+    return {net.name: compare(other, first).to_dict() for net, other in zip(nets[1:], others, strict=True)}
+
+
+def _net(path: Path, record: Mapping[str, Any]) -> "NetFigures":
+    """The figures of one file, checked."""
+    from groupnl.evaluation import Evaluation
+    from groupnl.report import read_net
+
+    try:
+        net = read_net(record)
+        for one in record.get("evaluations", [record.get("evaluation", record)]):
+            Evaluation.from_dict(one)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return net
+
+
+def _named(nets: Sequence[tuple[Path, "NetFigures"]]) -> list["NetFigures"]:
+    """Nets of one name get the names of their files as well."""
+    from dataclasses import replace
+
+    names = [net.name for _, net in nets]
+    return [replace(net, name=f"{net.name} ({path.stem})") if names.count(net.name) > 1 else net for path, net in nets]
+
+
+def _table(nets: Sequence["NetFigures"]) -> Table:
+    """The first table of the page, for people at a terminal."""
+    from groupnl.report import overview
+
+    found = overview(nets)
+    table = Table("net", *found.heads)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in found.rows:
+        table.add_row(row.label, *("\n".join(filter(None, (cell.text, cell.note))) for cell in row.cells))
+    return table
+
+
+def _is_training(record: Mapping[str, Any]) -> bool:
+    return "train_accuracy" in record and "history" in record
+
+
+def _check_picture(option: str, path: Path | None) -> None:
+    """Before the work, not after it."""
+    from groupnl.report import FORMS
+
+    if path is None:
+        return
+    if path.suffix[1:] not in FORMS:
+        raise ValueError(f"{option} {path}: expected a file name that ends in .{', .'.join(FORMS)}")
+    if not path.parent.is_dir():
+        raise ValueError(f"{option} {path}: the folder {path.parent} does not exist; create it first")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record = json_format.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise ValueError(f"{path}: expected an object as groupnl evaluate, train or demo writes it")
+    return record
+
+
+def write_page(figures: dict[str, Any], folder: Path, out: Path, title: str) -> None:
+    """Write the page of the demo's ``figures``; pictures that they name lie in ``folder``.
 
     Raises:
         ValueError: The figures are incomplete.
@@ -42,7 +195,7 @@ def write_page(figures: dict[str, object], folder: Path, out: Path, title: str) 
     from groupnl_device.atomic import write_atomically
 
     check_results(figures)
-    pictures = {"Accuracy by severity of each corruption": draw_severity_curves(figures["nets"])}  # type: ignore[arg-type]  # checked above
+    pictures = {"Accuracy by severity of each corruption": draw_severity_curves(figures["nets"])}
     named = figures.get("pictures") or {}
     for caption, file in named.items() if isinstance(named, dict) else ():
         if Path(file).name != file:

@@ -1,13 +1,36 @@
-"""Pictures and the self-contained HTML page that show what was measured.
+"""Pictures and self-contained HTML pages that show what was measured.
 
-Everything is made from a results.json (see :func:`check_results`), so that a page can be made again from the figures
-alone.
+Everything is made from JSON, a demo's results.json (see :func:`check_results`) or evaluations (see
+:func:`read_net`), so that a page can be made again from the figures alone.
 """
 
 from groupnl.analysis import GroupMaps
+from groupnl.report.canvas import FORMS
+from groupnl.report.comparison import render_comparison
+from groupnl.report.costs import draw_costs
+from groupnl.report.curves import draw_severity_curves
+from groupnl.report.likeness import unlike
+from groupnl.report.maps import draw_maps
+from groupnl.report.net_figures import NetFigures, read_net
 from groupnl.report.page import render_page
-from groupnl.report.pictures import draw_costs, draw_maps, draw_severity_curves
+from groupnl.report.radar import draw_radar
 from groupnl.report.results import check_results
+from groupnl.report.tables import overview
 from groupnl.report.verdict import verdicts
 
-__all__ = ["GroupMaps", "check_results", "draw_costs", "draw_maps", "draw_severity_curves", "render_page", "verdicts"]
+__all__ = [
+    "FORMS",
+    "GroupMaps",
+    "NetFigures",
+    "check_results",
+    "draw_costs",
+    "draw_maps",
+    "draw_radar",
+    "draw_severity_curves",
+    "overview",
+    "read_net",
+    "render_comparison",
+    "render_page",
+    "unlike",
+    "verdicts",
+]

@@ -1,0 +1,18 @@
+"""How a comparison writes its figures."""
+
+_MINUS = "\N{MINUS SIGN}"
+
+
+def percent(share: float) -> str:
+    """A share with one digit: 0.4312 is 43.1."""
+    return f"{100 * share:.1f}".replace("-", _MINUS)
+
+
+def points(difference: float) -> str:
+    """A difference of shares with its sign, in points: -0.012 is 1.2 with a minus sign before it."""
+    return f"{100 * difference:+.1f}".replace("-", _MINUS)
+
+
+def p_value(p: float) -> str:
+    """Two digits and no more certainty than that."""
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
