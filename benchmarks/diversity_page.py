@@ -43,8 +43,8 @@ to y.
 ## Measured
 
 ResNet-8 on {data}, {train_images:,} training and {test_images:,} test pictures, {epochs} epochs, {seeds} seeds
-(weights, order and random pairs differ); mean error over seven corruptions at severities {severities}. Mean and standard
-error over seeds.
+(weights, order and random pairs differ); mean error over seven corruptions at severities {severities}. Mean and
+standard error over seeds.
 
 | variant | clean accuracy, % | mean error under corruption, % |
 |---|---:|---:|

@@ -4,11 +4,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from groupnl.cli import main
 from groupnl.models import read_checkpoint
 
+IMAGENET = sorted((Path(__file__).parents[3] / "recipes" / "imagenet").glob("*.yaml"))
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
 
 
@@ -62,8 +65,8 @@ def test_a_switch(recipe, run_json, tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"epoch": 3}, "unknown key 'epoch'; allowed: batch-size, compile, crop-padding, .* teacher, "),
-        ({"batch_size": 8}, "unknown key 'batch_size'; allowed: batch-size"),
+        ({"epoch": 3}, "unknown key 'epoch'; allowed: augment, .* batch-size, .* teacher, "),
+        ({"batch_size": 8}, "unknown key 'batch_size'; allowed: augment"),
         ({"recipe": "other.yaml"}, "unknown key 'recipe'"),
         ({"epochs": "[1, 2]"}, r"epochs=\[1, 2\]: expected one value"),
         ({"model-option": "{seed: 1}"}, "model-option={'seed': 1}: expected one value"),
@@ -100,6 +103,29 @@ def test_what_is_no_recipe(text, message, capsys, tmp_path):
     assert "absent.yaml" in capsys.readouterr().err
 
 
+def test_a_recipe_where_a_net_is_expected(recipe, run_json, tmp_path):
+    path = recipe(seed=3, augment="randaugment", **{"augment-depth": 1})
+    result = run_json("train", path, "--lr", "0.02")
+    assert result["net"] == "resnet8"
+    kept = settings(tmp_path / "run")
+    assert [kept[name] for name in ("lr", "seed", "augment", "augment_depth")] == [0.02, 3, "randaugment", 1]
+    assert result["train_minus_test"] == pytest.approx(result["train_set_accuracy"] - result["test_accuracy"])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0)])
+def test_two_recipes_are_refused(order, recipe, capsys):
+    arguments = [recipe(), "--recipe", recipe()]
+    assert main(["train", *(arguments[place] for place in order)]) == 2
+    assert "and --recipe: give one recipe" in capsys.readouterr().err
+
+
+def test_a_recipe_where_a_net_is_expected_names_one(tmp_path, capsys):
+    path = tmp_path / "recipe.yml"
+    path.write_text("data: openicons\n")
+    assert main(["train", str(path)]) == 2
+    assert "names no net: add a line such as 'net: resnet8'" in capsys.readouterr().err
+
+
 def test_what_a_recipe_leaves_out_is_asked_for(tmp_path, capsys):
     path = tmp_path / "recipe.yaml"
     path.write_text("net: resnet8\n")
@@ -116,3 +142,31 @@ def test_the_recipes_of_the_repository_run(path, checkpoint, data, run_json, tmp
     kept = settings(tmp_path / "run")
     assert kept["lr"] == 0.25
     assert kept["distill_temperature"] == (4.0 if teacher else None)
+
+
+@pytest.fixture(scope="session")
+def imagenet(tmp_path_factory):
+    """imagenet/{train,val}/<wnid>/ with four pictures of different sizes each."""
+    random = np.random.default_rng(0)
+    root = tmp_path_factory.mktemp("data")
+    for split in ("train", "val"):
+        for index, wnid in enumerate(("n01440764", "n01440764", "n01443537", "n15075141")):
+            picture = random.integers(0, 256, (40 + 7 * index, 50, 3), dtype=np.uint8)
+            (root / "imagenet" / split / wnid).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(root / "imagenet" / split / wnid / f"{index}.JPEG")
+    return root
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, marks=() if p.stem == "mobilenetv3_large" else pytest.mark.long, id=p.stem) for p in IMAGENET],
+)
+def test_the_imagenet_recipes_run(path, imagenet, run_json, tmp_path):
+    small = ["--data-dir", imagenet, "--image-size", "64", "--epochs", "1", "--warmup-epochs", "0", "--batch-size", "4"]
+    run = tmp_path / "run"
+    result = run_json("train", path, *small, "--out", run, "--precision", "fp32", "--augment", "augmix")
+    assert (result["epochs"], result["steps"]) == (1, 1)
+    preprocessing = read_checkpoint(run / "model.safetensors").preprocessing
+    assert [preprocessing[name] for name in ("crop_mode", "crop_pct")] == ["center", 0.875]
+    assert preprocessing["mean"] == [0.485, 0.456, 0.406]
+    assert settings(run)["crop_area"] >= 0.08

@@ -14,6 +14,23 @@ def test_settings_survive_json() -> None:
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+@pytest.mark.parametrize("augment", ["plain", "augmix", "pixmix", "randaugment"])
+def test_settings_of_an_augmentation_survive_json(augment: str) -> None:
+    config = TrainConfig(augment=augment)  # type: ignore[arg-type]
+    assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_an_augmentation_has_the_values_of_its_paper() -> None:
+    def filled(augment: str) -> list[float | None]:
+        config = TrainConfig(augment=augment)  # type: ignore[arg-type]
+        return [config.augment_severity, config.augment_width, config.augment_depth, config.jsd_weight]
+
+    assert filled("plain") == [None, None, None, None]
+    assert filled("augmix") == [3, 3, None, 12]
+    assert filled("pixmix") == [3, None, 4, 0]
+    assert filled("randaugment") == [9, None, 2, 0]
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         TrainConfig().lr = 1.0  # type: ignore[misc]
@@ -46,6 +63,19 @@ def test_settings_cannot_be_changed() -> None:
         ({"cutmix_alpha": 1.0, "batch_size": 7}, "batch_size=7: mixup and CutMix mix pairs"),
         ({"clip_grad": 0.0}, r"clip_grad=0\.0: expected a positive number, or None"),
         ({"crop_padding": -1}, "crop_padding=-1: expected an integer, at least 0"),
+        ({"crop_area": 0.0}, r"crop_area=0\.0: expected a number from 0\.001 to 1, or None"),
+        ({"crop_area": 1.5}, r"crop_area=1\.5: expected a number from 0\.001 to 1"),
+        ({"augment": "augment"}, "augment='augment': expected one of plain, augmix, pixmix, randaugment"),
+        ({"augment": "augmix", "augment_severity": 11}, "augment_severity=11: augmix knows up to 10"),
+        ({"augment": "randaugment", "augment_severity": 31}, "augment_severity=31: randaugment knows up to 30"),
+        ({"augment": "pixmix", "augment_severity": -1}, "augment_severity=-1: expected a finite number, at least 0"),
+        ({"augment": "augmix", "augment_width": 0}, "augment_width=0: expected an integer, at least 1"),
+        ({"augment": "augmix", "augment_depth": 1.5}, r"augment_depth=1\.5: expected an integer, at least 1"),
+        ({"augment": "augmix", "jsd_weight": -1}, "jsd_weight=-1: expected a finite number, at least 0"),
+        ({"jsd_weight": 12}, "jsd_weight=12 with augment='plain', which has no use for it: leave it out"),
+        ({"augment_depth": 2}, "augment_depth=2 with augment='plain', which has no use for it"),
+        ({"augment": "pixmix", "augment_width": 3}, "augment_width=3 with augment='pixmix', which has no use for it"),
+        ({"augment": "augmix", "mixup_alpha": 0.2}, r"jsd_weight=12\.0 with mixup or CutMix: .* give jsd_weight=0"),
         ({"flip": "yes"}, "flip='yes': expected True, False, or None"),
         ({"flip": 1}, "flip=1: expected True, False, or None"),
         ({"compile": 1}, "compile=1: expected True or False"),

@@ -91,6 +91,13 @@ def test_loss_is_that_of_the_formula(
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
+def test_a_teacher_takes_the_place_of_the_divergence(start: Start, tiny: ModuleType) -> None:
+    with pytest.raises(ValueError, match=r"jsd_weight=12\.0 with a teacher, .*: give jsd_weight=0"):
+        start(tiny.net(), config=tiny.config(augment="augmix"))
+    result = start(tiny.net(seed=4), config=tiny.config(augment="augmix", jsd_weight=0.0))
+    assert result.train_accuracy > 0
+
+
 def test_weights_are_those_of_a_plain_loop(start: Start, tiny: ModuleType) -> None:
     config = with_distillation(tiny.config(optimizer="adamw", lr=0.01, weight_decay=0.0, warmup_epochs=0.0), tiny.net())
     teacher, ours, theirs = tiny.net(seed=3), tiny.net(), tiny.net()

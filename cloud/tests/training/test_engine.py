@@ -42,6 +42,24 @@ def start(tiny: ModuleType, tmp_path: Path) -> Start:
     return run
 
 
+def test_the_result_has_the_gap_between_training_set_and_test_set(start: Start, tiny: ModuleType) -> None:
+    train_set, test_set = tiny.image_set(), tiny.image_set(16, split="test", seed=1)
+    net = tiny.net()
+    result = start(model=net, config=tiny.config(ema_decay=0.9, augment="augmix"))
+
+    def accuracy(data: Any) -> float:
+        images = torch.from_numpy(tiny.PREPROCESSING.normalize(data.images.numpy()))
+        with torch.no_grad():
+            return float((net(images).argmax(1) == data.labels).float().mean())
+
+    assert result.train_set_accuracy == pytest.approx(accuracy(train_set))
+    assert result.train_minus_test == pytest.approx(accuracy(train_set) - accuracy(test_set))
+    assert [record.train_set_accuracy is None for record in result.history] == [True, True, False]
+    written = json.loads((result.run_dir / "result.json").read_text())
+    assert written["train_minus_test"] == result.train_minus_test
+    assert start(model=tiny.net(), test_set=None, run_dir=result.run_dir.parent / "untested").train_minus_test is None
+
+
 def plain_loop(tiny: ModuleType, config: TrainConfig) -> dict[str, Tensor]:
     """The same training in plain PyTorch, on the batches of Feed; returns the weights that should be saved."""
     net = tiny.net()

@@ -19,6 +19,7 @@ EVERY_SECOND_EPOCH: Settings = {
     **{**BASE, "optimizer": "adamw", "lr": 0.01},
     **{"checkpoint_seconds": None, "checkpoint_epochs": 2},
 }
+AUGMENTED: Settings = {"ema_decay": 0.9, "augment": "augmix"}
 both = pytest.mark.parametrize("config", [EVERY_STEP, EVERY_SECOND_EPOCH], ids=["every step", "every second epoch"])
 
 
@@ -81,6 +82,12 @@ def test_killed_at_many_moments(config: Settings, killer: Killer, tmp_path: Path
     events = killer.events(config)
     assert events > 50
     killer.kill_once_at(range(3, events, events // 9), config, tmp_path)
+
+
+def test_an_augmented_run_killed_at_some_moments(killer: Killer, tmp_path: Path) -> None:
+    config = {**AUGMENTED, "checkpoint_seconds": 0.0}
+    events = killer.events(config)
+    killer.kill_once_at(range(20, events, events // 3), config, tmp_path)
 
 
 @pytest.mark.long

@@ -123,6 +123,12 @@ def test_how_often_it_is_saved_may_change() -> None:
     check({**CONFIG, "checkpoint_epochs": 5, "checkpoint_seconds": 60.0})
 
 
+def test_a_setting_newer_than_the_run_was_at_its_default() -> None:
+    check({**CONFIG, "augment": "plain"})
+    with pytest.raises(ValueError, match="augment was plain, now augmix"):
+        check({**CONFIG, "augment": "augmix"})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

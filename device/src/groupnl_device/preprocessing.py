@@ -110,7 +110,7 @@ class Preprocessing:
             ValueError: Not a readable picture, or larger than 100 megapixels.
             OSError: The file itself cannot be opened.
         """
-        return np.asarray(self._fit(_read_rgb(Path(path))), dtype=np.uint8)
+        return np.asarray(self._fit(read_rgb(Path(path))), dtype=np.uint8)
 
     def normalize(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """``(x / 255 - mean) / std`` per channel.
@@ -165,7 +165,7 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _read_rgb(path: Path) -> "Image.Image":
+def read_rgb(path: Path) -> "Image.Image":
     """Open, turn upright by the EXIF tag, composite on white, convert to RGB."""
     from PIL import Image, ImageOps
 

@@ -53,6 +53,34 @@ RecipeOption = Annotated[
 ]
 
 
+def read_net_or_recipe(context: typer.Context, value: str) -> str:
+    """Let a recipe stand where a net is expected: ``groupnl train recipes/resnet8.yaml``.
+
+    Raises:
+        ValueError: The recipe names no net, cannot be read, or there is a ``--recipe`` too.
+    """
+    if Path(value).suffix not in {".yaml", ".yml"}:
+        return value
+    if context.default_map or context.params.get("recipe") is not None:
+        raise ValueError(f"{value} and --recipe: give one recipe")
+    read_recipe(context, Path(value))
+    net = (context.default_map or {}).get("net")
+    if not isinstance(net, str):
+        raise ValueError(f"{value} names no net: add a line such as 'net: resnet8'")
+    return net
+
+
+NetOrRecipe = Annotated[
+    str,
+    typer.Argument(
+        metavar="NET",
+        is_eager=True,
+        callback=read_net_or_recipe,
+        help="A zoo or timm name, a checkpoint, or module:function; or a recipe (.yaml), which names the net.",
+    ),
+]
+
+
 def _key(parameter: Any) -> str:
     """``--data-dir`` to ``data-dir``; an argument's name as it is."""
     long = [option for option in parameter.opts if option.startswith("--")]

@@ -15,9 +15,9 @@ from groupnl.cli.datasets import (
     load_split,
     preprocessing_of,
 )
-from groupnl.cli.nets import ModelOptions, NetArgument, PolicyOptions, parse_options, resolve_net
+from groupnl.cli.nets import ModelOptions, PolicyOptions, parse_options, resolve_net
 from groupnl.cli.output import JsonOption, Output, ResultFailedError
-from groupnl.cli.recipe import RecipeOption
+from groupnl.cli.recipe import NetOrRecipe, RecipeOption
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    net: NetArgument,
+    net: NetOrRecipe,
     data: DataOption,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="The run's folder; new, or with --resume an old one.")
@@ -60,16 +60,31 @@ def train(
     ema_decay: Annotated[float | None, typer.Option(help="Average the weights; tested and saved instead.")] = None,
     mixup_alpha: Annotated[float, typer.Option(help="0 is off.")] = 0.0,
     cutmix_alpha: Annotated[float, typer.Option(help="0 is off.")] = 0.0,
+    augment: Annotated[str, typer.Option(help="plain, augmix, pixmix or randaugment.")] = "plain",
+    augment_severity: Annotated[
+        float | None, typer.Option(help="augmix, pixmix: up to 10, default 3; randaugment: up to 30, default 9.")
+    ] = None,
+    augment_depth: Annotated[
+        int | None, typer.Option(help="Operations in a row; default: augmix 1 to 3, pixmix up to 4, randaugment 2.")
+    ] = None,
+    jsd_weight: Annotated[
+        float | None, typer.Option(help="Of the divergence between augmented views; default: augmix 12, others 0.")
+    ] = None,
     crop_padding: Annotated[int, typer.Option(help="Of the random crop, in pixels; 0 is off.")] = 4,
+    crop_area: Annotated[
+        float | None,
+        typer.Option(help="Decode from files, step by step, and resize crops of at least this share: ImageNet 0.08."),
+    ] = None,
     precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
     compile_: Annotated[bool, typer.Option("--compile", help="Through torch.compile.")] = False,
     seed: Annotated[int, typer.Option(help="Of the initial weights, the order and the augmentation.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     json: JsonOption = None,
 ) -> None:
-    """Train a net; leaves checkpoint, log and resumable state in a folder.
+    """Train a net, or run a recipe; leaves checkpoint, log and resumable state in a folder.
 
-    Example: [bold]groupnl train groupnl_resnet8 --data openicons --epochs 20 --out runs/icons[/bold]
+    Examples: [bold]groupnl train groupnl_resnet8 --data openicons --epochs 20 --out runs/icons[/bold],
+    [bold]groupnl train recipes/resnet8.yaml --seed 1[/bold]
     """
     from groupnl.models import convert_
     from groupnl.training import TrainConfig, TrainingError
@@ -89,12 +104,18 @@ def train(
             ema_decay=ema_decay,
             mixup_alpha=mixup_alpha,
             cutmix_alpha=cutmix_alpha,
+            augment=_one_of("augment", augment, "plain", "augmix", "pixmix", "randaugment"),
+            augment_severity=augment_severity,
+            augment_depth=augment_depth,
+            jsd_weight=jsd_weight,
             crop_padding=crop_padding,
+            crop_area=crop_area,
             precision=_one_of("precision", precision, "fp32", "bf16", "fp16"),
             compile=compile_,
             seed=seed,
         )
-        train_set = load_split(data, "train", data_dir, protocol, image_size)
+        in_memory = None if crop_area is None else False
+        train_set = load_split(data, "train", data_dir, protocol, image_size, in_memory=in_memory)
         test_set = load_split(data, "test", data_dir, protocol, image_size)
         name, model = new_net(net, train_set, seed, parse_options(model_option))
         if policy is not None:
@@ -119,7 +140,8 @@ def train(
         if int(os.environ.get("RANK", "0")) > 0:  # under torchrun the main process speaks for all
             return
         accuracy = "not measured" if result.test_accuracy is None else f"{result.test_accuracy:.2%}"
-        output.say(f"test accuracy {accuracy}, {result.seconds:.0f} s of training; net: {result.checkpoint}")
+        gap = "" if result.train_minus_test is None else f" (training set {100 * result.train_minus_test:+.2f} points)"
+        output.say(f"test accuracy {accuracy}{gap}, {result.seconds:.0f} s of training; net: {result.checkpoint}")
         output.finish({"net": name, "data": data, "run_dir": str(out), **result.to_dict()})
 
 

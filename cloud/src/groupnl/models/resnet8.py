@@ -40,9 +40,7 @@ class ResNet8(nn.Module):
         channels: Of the three blocks; the stem has the first's.
     """
 
-    def __init__(
-        self, num_classes: int = 10, in_chans: int = 3, channels: tuple[int, int, int] = (16, 32, 64)
-    ) -> None:
+    def __init__(self, num_classes: int = 10, in_chans: int = 3, channels: tuple[int, int, int] = (16, 32, 64)) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.pretrained_cfg = {"architecture": "resnet8", "input_size": (in_chans, 32, 32), "num_classes": num_classes}

@@ -1,4 +1,4 @@
-"""Accuracy on the test set between epochs; the full measurement is ``groupnl.evaluation``."""
+"""Accuracy on a whole set between epochs; the full measurement is ``groupnl.evaluation``."""
 
 import torch
 from accelerate import Accelerator
@@ -17,18 +17,18 @@ def measure_accuracy(
 
     Args:
         net: Maps (N, C, H, W) to logits (N, K).
-        data: On the net's device.
+        data: On the net's device, or decoded batch by batch.
         normalize: Of the run.
         accelerator: Each process measures every ``num_processes``-th image.
         batch_size: Images per forward pass.
     """
     share_buffers(net, accelerator)
     net.eval()
-    own = slice(accelerator.process_index, None, accelerator.num_processes)
-    images, labels = data.images[own], data.labels[own]
-    right = torch.zeros((), dtype=torch.int64, device=labels.device)
-    for start in range(0, len(labels), batch_size):
+    rank, ranks, device = accelerator.process_index, accelerator.num_processes, accelerator.device
+    right = torch.zeros((), dtype=torch.int64, device=device)
+    for start in range(rank, len(data), batch_size * ranks):
+        batch = slice(start, start + batch_size * ranks, ranks)
         with accelerator.autocast():
-            logits = net(normalize(images[start : start + batch_size]))
-        right += (logits.argmax(1) == labels[start : start + batch_size]).sum()
+            logits = net(normalize(data.images[batch].to(device)))
+        right += (logits.argmax(1) == data.labels[batch].to(device)).sum()
     return int(summed(right, accelerator)) / len(data)

@@ -13,6 +13,7 @@ from timm.task import ClassificationTask, DistillationTeacher, LogitDistillation
 from torch import Tensor, nn
 
 from groupnl.training.config import TrainConfig
+from groupnl.training.consistency import ConsistencyTask
 
 # With these the published code of Tian et al. (arXiv 1910.10699, github.com/HobbitLong/RepDistiller) runs plain
 # distillation: weight 0.1 for the labels, 0.9 for the teacher, temperature 4.
@@ -24,9 +25,14 @@ def with_distillation(config: TrainConfig, teacher: nn.Module | None) -> TrainCo
     """The settings with those of distillation filled in, so that a run's files say what it was trained with.
 
     Raises:
-        ValueError: Settings of distillation are given without a teacher.
+        ValueError: Settings of distillation are given without a teacher, or a teacher and AugMix's divergence.
     """
     if teacher is not None:
+        if config.jsd_weight:
+            raise ValueError(
+                f"jsd_weight={config.jsd_weight!r} with a teacher, whose answers already say what the views have in "
+                "common: give jsd_weight=0 (--jsd-weight 0), so that both nets see one augmented view"
+            )
         weight, temperature = _balance(config)
         return dataclasses.replace(config, task_loss_weight=weight, distill_temperature=temperature)
     for name in ("task_loss_weight", "distill_temperature"):
@@ -63,9 +69,10 @@ def create_task(
 ) -> ClassificationTask | LogitDistillationTask:
     """What makes a loss of images and labels.
 
-    Without a teacher it is the classification loss. With one it is ``w task + (1 - w) T^2 KL(teacher || student)``, w
-    being ``task_loss_weight``, ``task`` the classification loss, and both nets' logits divided by the temperature T
-    before the softmax; the divergence is the mean over the batch (Hinton et al., arXiv 1503.02531, section 2).
+    Without a teacher it is the classification loss, to which ``jsd_weight`` adds AugMix's divergence. With one it is
+    ``w task + (1 - w) T^2 KL(teacher || student)``, w being ``task_loss_weight``, ``task`` the classification loss, and
+    both nets' logits divided by the temperature T before the softmax; the divergence is the mean over the batch
+    (Hinton et al., arXiv 1503.02531, section 2).
 
     Args:
         net: Trained; from images (N, C, H, W) to logits (N, K).
@@ -76,6 +83,8 @@ def create_task(
     mixing = config.mixup_alpha > 0 or config.cutmix_alpha > 0
     criterion = create_classification_loss(smoothing=config.label_smoothing, soft_targets=mixing)
     student = _Float32Logits(net)
+    if config.jsd_weight:
+        return ConsistencyTask(student, criterion, weight=config.jsd_weight, device=device)
     if teacher is None:
         return ClassificationTask(student, criterion, device=device, verbose=False)
     weight, temperature = _balance(config)

@@ -15,7 +15,7 @@ from groupnl.training.accuracy import measure_accuracy
 from groupnl.training.config import TrainConfig
 from groupnl.training.distillation import frozen_copy, with_distillation
 from groupnl.training.errors import TrainingError
-from groupnl.training.feed import Feed, Normalizer
+from groupnl.training.feed import Normalizer
 from groupnl.training.folder import RunFolder, open_run_folder
 from groupnl.training.inputs import check_inputs, check_output, describe_inputs
 from groupnl.training.interrupt import InterruptGuard
@@ -29,6 +29,7 @@ from groupnl.training.randomness import caller_generators_kept
 from groupnl.training.result import TrainResult
 from groupnl.training.run_file import write_run_file
 from groupnl.training.state import RunState, check_same_run, load_state, save_state
+from groupnl.training.stream import create_feed, resident
 from groupnl_device.preprocessing import Preprocessing
 
 Save = Callable[[nn.Module, Path], None]
@@ -118,8 +119,9 @@ class _Run:
         self.data = describe_inputs(train_set, test_set, preprocessing, teacher)
         device, rank, ranks = accelerator.device, accelerator.process_index, accelerator.num_processes
         self.normalize = Normalizer(preprocessing, device, channels_last=config.channels_last)
-        self.feed = Feed(train_set.to(device), self.normalize, config, process=rank, processes=ranks)
-        self.test_set = None if test_set is None else test_set.to(device)
+        self.train_set = resident(train_set, device)
+        self.test_set = None if test_set is None else resident(test_set, device)
+        self.feed = create_feed(self.train_set, self.normalize, config, process=rank, processes=ranks)
         few, classes = self.normalize(train_set.images[:2].to(device)), len(train_set.class_names)
         check_output(model.to(device), few, classes)
         if teacher is not None:
@@ -261,11 +263,11 @@ class _Run:
         """Measure the epoch that has just ended."""
         loss, right, images = summed(self.meter.totals, self.accelerator).tolist()
         number = self.epoch + 1
-        accuracy = None
-        if self.test_set is not None and (number % self.config.test_every == 0 or number == self.config.epochs):
-            size = max(64, self.config.batch_size // self.accelerator.num_processes)
-            net = self.learner.result
-            accuracy = measure_accuracy(net, self.test_set, self.normalize, self.accelerator, batch_size=size)
+        last = number == self.config.epochs
+        accuracy = train_set_accuracy = None
+        if self.test_set is not None and (last or number % self.config.test_every == 0):
+            accuracy = self._accuracy(self.test_set)
+            train_set_accuracy = self._accuracy(self.train_set) if last else None
             bar.measured(accuracy)
         return EpochRecord(
             epoch=number,
@@ -276,7 +278,13 @@ class _Run:
             lr=self.learner.lr,
             seconds=self.seconds,
             images_per_second=images / max(self.seconds, 1e-9),
+            train_set_accuracy=train_set_accuracy,
         )
+
+    def _accuracy(self, data: ImageSet) -> float:
+        """Accuracy of the weights that would be saved now, in [0, 1]."""
+        size = max(64, self.config.batch_size // self.accelerator.num_processes)
+        return measure_accuracy(self.learner.result, data, self.normalize, self.accelerator, batch_size=size)
 
     def _save_state(self) -> None:
         """Save where the run is; every process takes part, the main one writes."""

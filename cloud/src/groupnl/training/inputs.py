@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from groupnl.data import ImageSet
+from groupnl.data import ImageSet, LazyImages
 from groupnl.training.config import TrainConfig
 from groupnl.training.distillation import describe_teacher
 from groupnl_device.preprocessing import Preprocessing
@@ -40,8 +40,16 @@ def check_inputs(
                 f"the images of {data.name!r} ({data.split}) are {_size(data.images.shape[1:])}, preprocessing expects "
                 f"{_size(preprocessing.input_size)}: load the data with image_size={preprocessing.input_size[1]}"
             )
+    from_files = isinstance(train_set.images, LazyImages)
+    if from_files != (config.crop_area is not None):
+        raise ValueError(
+            f"the pictures of {train_set.name!r} are decoded from files: give crop_area, such as 0.08 (--crop-area)"
+            if from_files
+            else f"crop_area={config.crop_area!r} cuts from picture files, but {train_set.name!r} is in memory: "
+            "leave it out, or load the set with in_memory=False"
+        )
     side = min(preprocessing.input_size[1:])
-    if config.crop_padding >= side:
+    if not from_files and config.crop_padding >= side:
         raise ValueError(
             f"crop_padding={config.crop_padding}: expected less than the images' shorter side, {side} pixels"
         )
@@ -102,7 +110,10 @@ def describe_inputs(
 
 def _describe(data: ImageSet) -> dict[str, Any]:
     digest = hashlib.sha256()
-    for tensor in (data.images, data.labels):
+    images = data.images
+    if isinstance(images, LazyImages):  # reading them all would take hours: their names and the way they are cut
+        digest.update(repr((data.files or images.paths, images.fit)).encode())
+    for tensor in (data.labels,) if isinstance(images, LazyImages) else (images, data.labels):
         digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
         digest.update(tensor.cpu().contiguous().numpy().data)
     return {

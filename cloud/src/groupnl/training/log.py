@@ -19,9 +19,12 @@ class EpochRecord:
         step: Steps taken since the run began.
         train_loss: Mean over the images of the epoch, as they were trained on (augmented, mixed, smoothed,
             taught).
-        train_accuracy: On the same images, in [0, 1]; for mixed images the label with the larger share counts.
+        train_accuracy: On the same images, in [0, 1]; for mixed images the label with the larger share counts, of
+            several views of an image only the plain one.
         test_accuracy: In [0, 1]; None where it was not measured.
         lr: Learning rate of the last step.
+        train_set_accuracy: Of the weights as tested, on the training set as it is (nothing augmented), in [0, 1]; None
+            but for the last epoch of a run with a test set.
         seconds: Wall time of the epoch's training steps; tests and saving not included.
         images_per_second: Of the training steps, all processes together.
     """
@@ -34,6 +37,7 @@ class EpochRecord:
     lr: float
     seconds: float
     images_per_second: float
+    train_set_accuracy: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values, for JSON."""
@@ -64,6 +68,7 @@ class RunLog:
         scalars = {
             "train/loss": record.train_loss,
             "train/accuracy": record.train_accuracy,
+            "train_set/accuracy": record.train_set_accuracy,
             "test/accuracy": record.test_accuracy,
             "learning_rate": record.lr,
             "images_per_second": record.images_per_second,

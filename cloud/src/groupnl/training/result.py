@@ -46,6 +46,18 @@ class TrainResult:
         return self.history[-1].test_accuracy
 
     @property
+    def train_set_accuracy(self) -> float | None:
+        """Accuracy of the saved weights on the training set, nothing augmented, in [0, 1]; None without a test set."""
+        return self.history[-1].train_set_accuracy
+
+    @property
+    def train_minus_test(self) -> float | None:
+        """How much better the saved weights do on the training set than on the test set, in [-1, 1]."""
+        if self.train_set_accuracy is None or self.test_accuracy is None:
+            return None
+        return self.train_set_accuracy - self.test_accuracy
+
+    @property
     def seconds(self) -> float:
         """Wall time of all training steps, over all the times that the run was resumed."""
         return sum(record.seconds for record in self.history)
@@ -57,7 +69,9 @@ class TrainResult:
             "steps": self.steps,
             "train_loss": self.train_loss,
             "train_accuracy": self.train_accuracy,
+            "train_set_accuracy": self.train_set_accuracy,
             "test_accuracy": self.test_accuracy,
+            "train_minus_test": self.train_minus_test,
             "train_seconds": self.seconds,
             "checkpoint": None if self.checkpoint is None else self.checkpoint.name,
             "history": [record.to_dict() for record in self.history],

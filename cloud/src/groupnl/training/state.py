@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from groupnl.training.config import FIELDS_WITHOUT_EFFECT
+from groupnl.training.config import FIELDS_WITHOUT_EFFECT, TrainConfig
 from groupnl.training.errors import TrainingError
 from groupnl.training.run_file import write_run_file
 
@@ -100,8 +100,13 @@ def check_same_run(state: RunState, *, config: dict[str, Any], data: dict[str, A
     Raises:
         ValueError: Something differs; the message lists what.
     """
+    # A setting that is newer than the run: its default is what the run was begun with.
+    newer = {
+        name: value for name, value in TrainConfig().to_dict().items() if name in config.keys() - state.config.keys()
+    }
+    begun_with = {**state.config, **newer}
     differences = [
-        *_differences(state.config, {k: v for k, v in config.items() if k not in FIELDS_WITHOUT_EFFECT}),
+        *_differences(begun_with, {k: v for k, v in config.items() if k not in FIELDS_WITHOUT_EFFECT}),
         *_differences(state.data, data),
         *_differences(_shapes(state.model), _shapes(model)),
     ]
