@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import distillation, warm_start
+from benchmarks import corruptions, distillation, warm_start
 from benchmarks.marks import put_between
 from benchmarks.paired import accuracy_table
 
@@ -85,6 +85,21 @@ def agreement_block(results: Mapping[str, Any]) -> str:
     )
 
 
+def speed_block(results: Mapping[str, Any]) -> str:
+    """Seconds for the whole of CIFAR-10-C on one core."""
+    peer = ", ".join(f"{package} {version}" for package, version in results["peer_versions"].items())
+    others = [row for row in results["parts"] if row["corruption"] != "glass_blur"]
+    rest = sum(row["peer_ms_per_picture"] for row in others) / sum(row["ms_per_picture"] for row in others)
+    return (
+        f"{corruptions.table(results['parts'], results['images'])}\n"
+        f"| all | {results['seconds']:.1f} | {results['peer_seconds']:.0f} | {results['speedup']:.1f} |\n"
+        f"| all but glass_blur | | | {rest:.1f} |\n\n"
+        f"{results['images']:,} pictures at five severities, {results['time']}; one by one with {peer}, "
+        f"from {results['peer_images']} pictures. Memory grew by at most "
+        f"{results['largest_memory_growth_mib']:.0f} MiB from {corruptions.BATCH} pictures to all."
+    )
+
+
 def _per_million(share: float) -> str:
     """A small share in words."""
     millionths = share * 1e6
@@ -120,6 +135,7 @@ BLOCKS = (
     Block(name="warm start", page="conversion.md", results="warm-start.json", text=warm_block),
     Block(name="distillation", page="conversion.md", results="distillation.json", text=distillation_block),
     Block(name="agreement", page="corruptions.md", results="corruptions-agreement.json", text=agreement_block),
+    Block(name="speed", page="corruptions.md", results="corruptions.json", text=speed_block),
 )
 
 

@@ -138,7 +138,8 @@ def _taps(places: Tensor, size: int) -> tuple[tuple[Tensor, Tensor], tuple[Tenso
     whole = inside.floor()
     part = inside - whole
     near = whole.to(torch.int64).remainder_(period)
-    far = (near + 1).remainder_(period)
+    far = near + 1
+    far.masked_fill_(far == period, 0)
     fold = 2 * size - 1
     return (torch.minimum(near, fold - near), torch.minimum(far, fold - far)), (1.0 - part, part)
 
