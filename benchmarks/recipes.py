@@ -55,7 +55,7 @@ class Protocol:
         options: Of every net of the protocol.
         channels: Of the vanilla net's stages.
         data: Where it is run.
-        training: Options of ``groupnl train`` by data set; ``""`` holds for all.
+        training: Options of ``groupnl train`` by data set or augmentation; ``""`` holds for all.
     """
 
     base: str
@@ -66,6 +66,7 @@ class Protocol:
 
 
 _SMALL = {"batch-size": 64, "lr": 0.1, "label-smoothing": 0.1}
+_CHEAP_AUGMIX = {"jsd-weight": 0}  # one view of a picture a step, not three
 PROTOCOLS: Mapping[str, Protocol] = {
     # for a GPU
     "resnet18": Protocol(
@@ -81,13 +82,13 @@ PROTOCOLS: Mapping[str, Protocol] = {
         channels=(16, 32, 64, 128),
         options={"cifar_stem": True},
         data=("icons50", "openicons"),
-        training={"": {"epochs": 8, **_SMALL}, "openicons": {"epochs": 15}},
+        training={"": {"epochs": 8, **_SMALL}, "openicons": {"epochs": 15}, "augmix": _CHEAP_AUGMIX},
     ),
     "resnet8": Protocol(
         base="resnet8",
         channels=(16, 32, 64),
         data=("icons50", "openicons"),
-        training={"": {"epochs": 10, **_SMALL}, "openicons": {"epochs": 20}},
+        training={"": {"epochs": 10, **_SMALL}, "openicons": {"epochs": 20}, "augmix": _CHEAP_AUGMIX},
     ),
 }
 
@@ -121,8 +122,9 @@ def stages(protocol: str) -> list[list[Row]]:
     for methods in (paper, CONTROLS, BASELINES):
         groups += [(data, methods, "plain") for data in (main, *others) if data != "gtsrb"]
     groups += [(data, (*paper, *CONTROLS), "augmix") for data in (main, *others) if data == main or data == "cifar10"]
-    groups += [(main, ("groupnl-rms",), "plain"), (main, ("groupnl-r4", "groupnl-r8"), "plain")]
-    groups += [(main, tuple(method for method in ABLATIONS if method != "groupnl-rms"), "plain")]
+    pairs = tuple(method for method in ABLATIONS if "pairs" in method)
+    layers = tuple(method for method in ABLATIONS if method not in ("groupnl-rms", *pairs))
+    groups += [(main, methods, "plain") for methods in (("groupnl-rms",), pairs, ("groupnl-r4", "groupnl-r8"), layers)]
     if "cifar10" in others:
         groups += [("cifar10", ("groupnl-r4", "groupnl-r8"), "plain")]
     if "gtsrb" in others:
@@ -151,7 +153,7 @@ def text(row: Row) -> str:
         "out": f"runs/robustness/{row.name}",
         **protocol.training[""],
         **protocol.training.get(row.data, {}),
-        **({} if row.augment == "plain" else {"augment": row.augment}),
+        **({} if row.augment == "plain" else {"augment": row.augment, **protocol.training.get(row.augment, {})}),
     }
     if not recipe["model-option"]:
         del recipe["model-option"]

@@ -29,7 +29,9 @@ def test_only_net_and_augment_differ_within_a_protocol_and_data_set(protocol: st
         content = yaml.safe_load(row.path.read_text(encoding="utf-8"))
         assert content["data"] == row.data
         assert content.get("augment", "plain") == row.augment
-        training = {k: v for k, v in content.items() if k not in ("net", "model-option", "out", "augment", "data")}
+        training = {
+            k: v for k, v in content.items() if k not in ("net", "model-option", "out", "augment", "jsd-weight", "data")
+        }
         by_data.setdefault(row.data, []).append(training)
     for found in by_data.values():
         assert all(training == found[0] for training in found)
