@@ -1,6 +1,7 @@
 """What augmentation costs: pictures a second, against one picture at a time, and beside the training step it feeds.
 
     python -m benchmarks.augment --json results/augment.json
+    python -m benchmarks.augment --picture docs/images/augmentation.png      # only shows what is done to pictures
 
 Ours augments a batch at once, as the training engine does; ``augmix`` makes two views of each picture. The references
 take one picture at a time, as the workers of a loader do: ``pillow augmix`` makes one view by Pillow's operations and
@@ -21,11 +22,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from benchmarks.experiment import header, write_json
+from groupnl.data import load
 from groupnl.models import create_model
 from groupnl.training import TrainConfig
 from groupnl.training.augment import Augmenter
@@ -158,6 +162,35 @@ def measure(batch: int, side: int, device: torch.device, *, at_least: float) -> 
     }
 
 
+def draw(images: Tensor) -> Figure:
+    """Each picture plain, in the two views of AugMix, under PixMix and under RandAugment: one row each.
+
+    Args:
+        images: uint8, shape (N, 3, H, W).
+    """
+    rows = {"plain": images.float()}
+    for name, weight in METHODS.items():
+        if "," in name:
+            continue
+        config = TrainConfig(augment=name, batch_size=len(images), jsd_weight=weight)  # type: ignore[arg-type]
+        size = (images.shape[2], images.shape[3])
+        views = Augmenter(config, size=size, device=images.device)(images, slice(0, len(images)), epoch=0, index=0)
+        augmented = views.split(len(images))[-2:]  # with a divergence the plain pictures come first
+        for number, view in enumerate(augmented, start=1):
+            rows[f"{name}, view {number}" if len(augmented) > 1 else name] = view
+    figure = Figure(figsize=(9, 0.8 * len(rows)), dpi=110)
+    figure.subplots_adjust(left=0.12, right=0.995, bottom=0.01, top=0.99, hspace=0.06)
+    FigureCanvasAgg(figure)
+    for axis, (name, row) in zip(figure.subplots(len(rows), 1), rows.items(), strict=True):
+        strip = torch.cat(list(row.clamp(0, 255).to(torch.uint8)), 2)
+        axis.imshow(strip.permute(1, 2, 0).numpy(), interpolation="nearest")
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
+    return figure
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -166,7 +199,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--side", type=int, default=32, help="of the pictures, pixels")
     parser.add_argument("--seconds", type=float, default=3.0, help="least time for each figure")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw this instead, on pictures of OpenIcons")
     options = parser.parse_args()
+    if options.picture is not None:
+        shown = load("openicons", split="train").images[::180][:10]
+        draw(shown).savefig(options.picture, metadata={"Software": ""})
+        return
     torch.set_num_threads(1)
     device = torch.device(options.device)
     command = f"python -m benchmarks.augment --device {device} --batch {options.batch} --side {options.side}"

@@ -100,6 +100,24 @@ def speed_block(results: Mapping[str, Any]) -> str:
     )
 
 
+def augmentation_block(results: Mapping[str, Any]) -> str:
+    """Pictures a second, and what that is of a training step."""
+    rates = results["images_per_second"].items(), results["one_at_a_time_images_per_second"].items()
+    lines = ["| | pictures a second |", "|---|---:|"]
+    for among, names in zip(rates, ("{}, a batch at once", "{}, one at a time"), strict=True):
+        lines += [f"| {names.format(name)} | {rate:,.0f} |" for name, rate in among]
+    lines += ["", "| training step | plain, ms | three views, ms | AugMix before it, ms | share of the whole |"]
+    lines += ["|---|---:|---:|---:|---:|"]
+    for net, step in results["steps"].items():
+        cells = [f"{step[key]:.0f}" for key in ("plain_step_ms", "three_views_step_ms", "augmix_ms")]
+        lines.append(f"| {net} | {' | '.join(cells)} | {step['augmix_share']:.1%} |")
+    about = (
+        f"Batches of {results['batch']} pictures of {results['side']} x {results['side']}; CPU seconds of one thread. "
+        "`augmix` makes two views of each picture; the others, and those one at a time, make one."
+    )
+    return "\n".join([*lines, "", about])
+
+
 def _per_million(share: float) -> str:
     """A small share in words."""
     millionths = share * 1e6
@@ -136,6 +154,7 @@ BLOCKS = (
     Block(name="distillation", page="conversion.md", results="distillation.json", text=distillation_block),
     Block(name="agreement", page="corruptions.md", results="corruptions-agreement.json", text=agreement_block),
     Block(name="speed", page="corruptions.md", results="corruptions.json", text=speed_block),
+    Block(name="augmentation", page="augmentation.md", results="augment.json", text=augmentation_block),
 )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from benchmarks.augment import METHODS, NETS, augmix_by_pillow, measure, pictures
+from benchmarks.augment import METHODS, NETS, augmix_by_pillow, draw, measure, pictures
 
 from groupnl.training import TrainConfig
 from groupnl.training.augment import Augmenter
@@ -31,3 +31,18 @@ def test_the_reference_does_what_ours_does() -> None:
     change = [np.abs(views - arrays).mean() for views in (theirs, ours)]
     assert change[1] == pytest.approx(change[0], rel=0.15)  # four standard errors of the mean over 256 pictures
     assert ours.mean() == pytest.approx(theirs.mean(), abs=4)
+
+
+def test_the_picture_begins_with_the_pictures_as_they_are() -> None:
+    images = pictures(3, 16)
+    axes = draw(images).axes
+    assert [axis.get_ylabel() for axis in axes] == [
+        "plain",
+        "augmix, view 1",
+        "augmix, view 2",
+        "pixmix",
+        "randaugment",
+    ]
+    strips = [np.asarray(axis.images[0].get_array()) for axis in axes]
+    assert np.array_equal(strips[0], np.concatenate(list(images.permute(0, 2, 3, 1).numpy()), 1))
+    assert all(not np.array_equal(strip, strips[0]) for strip in strips[1:])
