@@ -175,7 +175,7 @@ def draw(images: Tensor) -> Figure:
         config = TrainConfig(augment=name, batch_size=len(images), jsd_weight=weight)  # type: ignore[arg-type]
         size = (images.shape[2], images.shape[3])
         views = Augmenter(config, size=size, device=images.device)(images, slice(0, len(images)), epoch=0, index=0)
-        augmented = views.split(len(images))[-2:]  # with a divergence the plain pictures come first
+        augmented = torch.split(views, len(images))[-2:]  # with a divergence the plain pictures come first
         for number, view in enumerate(augmented, start=1):
             rows[f"{name}, view {number}" if len(augmented) > 1 else name] = view
     figure = Figure(figsize=(9, 0.8 * len(rows)), dpi=110)
