@@ -74,7 +74,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         channels=(64, 128, 256, 512),
         options={"cifar_stem": True},
         data=("icons50", "cifar10", "gtsrb"),
-        training={"": {"epochs": 60, "batch-size": 128, "lr": 0.1, "precision": "bf16"}},
+        training={"": {"epochs": 60, "batch-size": 128, "lr": 0.1, "precision": "bf16", "compile": True}},
     ),
     # for one CPU core
     "resnet18_quarter": Protocol(

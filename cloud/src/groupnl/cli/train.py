@@ -83,8 +83,8 @@ def train(
 ) -> None:
     """Train a net, or run a recipe; leaves checkpoint, log and resumable state in a folder.
 
-    Examples: [bold]groupnl train groupnl_resnet8 --data openicons --epochs 20 --out runs/icons[/bold],
-    [bold]groupnl train recipes/resnet8.yaml --seed 1[/bold]
+    Example: [bold]groupnl train groupnl_resnet8 --data openicons --epochs 20 --out runs/icons[/bold],
+    or [bold]groupnl train recipes/resnet8.yaml --seed 1[/bold]
     """
     from groupnl.models import convert_
     from groupnl.training import TrainConfig, TrainingError
