@@ -68,6 +68,11 @@ def error_19(result: Result) -> float:
     return error_over(result, names("all"))
 
 
+def added_error(result: Result) -> float:
+    """How much ``error_15`` exceeds the error on clean images."""
+    return error_15(result) - (100 - clean(result))
+
+
 def mce_against(result: Result, vanilla: Result) -> float:
     """mCE with the vanilla net of the same seed as the baseline."""
     mine, theirs = result["evaluation"]["corruptions"], vanilla["evaluation"]["corruptions"]
@@ -110,10 +115,9 @@ def question_table(groups: Mapping[tuple[str, str, str], Group]) -> str:
 
     Where several nets or data sets were trained plainly, a last row takes all their pairs together.
     """
-    lines = [
-        "| GroupNL r = 2 minus | nets, data, training | pairs | clean accuracy | mean error, 15 |",
-        "|---|---|---:|---:|---:|",
-    ]
+    figures = ("clean accuracy", "mean error, 15", "added by corruption")
+    heads = ("GroupNL r = 2 minus", "nets, data, training", "pairs", *figures)
+    lines = [f"| {' | '.join(heads)} |", "|---|---|---:|---:|---:|---:|"]
     for other in ("vanilla", *CONTROLS, *BASELINES):
         pooled: list[tuple[Result, Result]] = []
         plain = 0
@@ -132,7 +136,7 @@ def question_table(groups: Mapping[tuple[str, str, str], Group]) -> str:
 def _question(other: str, where: str, pairs: Sequence[tuple[Result, Result]]) -> str:
     gaps = [
         paired_difference([figure(mine) for mine, _ in pairs], [figure(theirs) for _, theirs in pairs])
-        for figure in (clean, error_15)
+        for figure in (clean, error_15, added_error)
     ]
     return f"| {other} | {where} | {len(pairs)} | " + " | ".join(map(_difference, gaps)) + " |"
 
