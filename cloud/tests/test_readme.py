@@ -34,6 +34,14 @@ def test_the_example_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs" / "first" / "log.jsonl").exists()
 
 
+@pytest.mark.parametrize("page", ["evaluation.md", "corruptions.md"])
+def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch):
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert examples
+    monkeypatch.chdir(tmp_path)
+    exec(compile("\n".join(examples), page, "exec"), {})
+
+
 def test_every_file_that_the_pages_point_to_exists():
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):

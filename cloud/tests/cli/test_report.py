@@ -122,6 +122,32 @@ def test_nets_of_one_name_are_told_apart_by_their_files(run_json, measured, tmp_
     assert said["nets"] == ["light (light)", "light (other)"]
 
 
+def test_nets_of_one_name_and_file_name_are_told_apart_by_their_folders(run_json, measured, tmp_path):
+    for folder in ("plain/seed0", "plain/seed1", "augmix/seed0"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "x.json").write_text((measured / "light.json").read_text())
+    page = ("--out", tmp_path / "page.html")
+    said = run_json("report", tmp_path / "plain/seed0/x.json", tmp_path / "augmix/seed0/x.json", *page)
+    assert said["nets"] == ["light (plain)", "light (augmix)"]
+    said = run_json("report", tmp_path / "plain/seed0/x.json", tmp_path / "plain/seed1/x.json", *page)
+    assert said["nets"] == ["light (seed0)", "light (seed1)"]
+    said = run_json("report", tmp_path / "plain/seed1/x.json", tmp_path / "augmix/seed0/x.json", *page)
+    assert said["nets"] == ["light (plain/seed1)", "light (augmix/seed0)"]
+
+
+def test_nets_have_the_names_that_are_given(run_json, measured, tmp_path):
+    nets = measured / "vanilla.json", measured / "light.json"
+    names = "--name", "A", "--name", "B <b>"
+    folders = "--answers", measured / "vanilla", "--answers", measured / "light"
+    said = run_json("report", *nets, *names, *folders, "--out", tmp_path / "page.html")
+    assert said["nets"] == ["A", "B <b>"]
+    assert list(said["comparisons"]) == ["B <b>"]
+    words = (tmp_path / "page.html").read_text()
+    assert "Image by image, against A" in words
+    assert "B &lt;b&gt;" in words
+    assert "vanilla" not in words
+
+
 def test_training_seeds_and_training_results(run_json, measured, tmp_path):
     run = tmp_path / "icons" / "result.json"
     run.parent.mkdir()
@@ -168,6 +194,8 @@ def test_refusals(measured, tmp_path, capsys, monkeypatch):
         (("run.json",), "no net to show"),
         ((vanilla, "other.json"), "they differ in number of images: 24 and 25"),
         ((vanilla, light, *ours), "1 --answers for 2 nets"),
+        ((vanilla, light, "--name", "A"), "1 --name for 2 nets"),
+        ((vanilla, light, "--name", "A", "--name", "A"), "two nets are called 'A'"),
         ((vanilla, light, *theirs, *ours), "do not belong to their figures"),
         ((vanilla, light, *ours, "--answers", "absent"), "absent"),
         ((measured / "vanilla-seeds.json", light, *ours, *theirs), "vanilla has several training runs"),

@@ -36,6 +36,10 @@ def report(
             help="What groupnl evaluate --answers wrote, once for each net in their order: compares image by image.",
         ),
     ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="What to call each net, in their order. Default: as the results call them."),
+    ] = None,
     radar: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"Draw the accuracy under each corruption. {_PICTURE}")
     ] = None,
@@ -54,20 +58,21 @@ def report(
             _check_picture(option, picture)
         records = [(path, _read(path)) for path in results]
         if "nets" in records[0][1]:
-            if len(records) > 1 or answers or radar or curves:
+            if len(records) > 1 or answers or name or radar or curves:
                 raise ValueError(f"{results[0]} is of groupnl demo: it makes a page alone, with --out and --title only")
             page = out or Path("report.html")
             write_page(records[0][1], results[0].parent, page, title or "GroupNL report")
             output.say(f"wrote {page}")
             output.finish({"page": str(page)})
             return
-        _compare(records, out, answers or [], {"radar": radar, "curves": curves}, title, output)
+        _compare(records, out, answers or [], name or [], {"radar": radar, "curves": curves}, title, output)
 
 
 def _compare(
     records: Sequence[tuple[Path, Mapping[str, Any]]],
     out: Path | None,
     answers: Sequence[Path],
+    names: Sequence[str],
     pictures: Mapping[str, Path | None],
     title: str | None,
     output: Output,
@@ -76,7 +81,7 @@ def _compare(
     from groupnl_device.atomic import write_atomically
 
     training = [{"net": path.parent.name, **record} for path, record in records if _is_training(record)]
-    nets = _named([(path, _net(path, record)) for path, record in records if not _is_training(record)])
+    nets = _named([(path, _net(path, record)) for path, record in records if not _is_training(record)], names)
     if not nets:
         raise ValueError("no net to show: give at least one file that groupnl evaluate --json wrote")
     comparisons = _compare_answers(nets, answers) if answers else {}
@@ -137,12 +142,32 @@ def _net(path: Path, record: Mapping[str, Any]) -> "NetFigures":
     return net
 
 
-def _named(nets: Sequence[tuple[Path, "NetFigures"]]) -> list["NetFigures"]:
-    """Nets of one name get the names of their files as well."""
+def _named(nets: Sequence[tuple[Path, "NetFigures"]], names: Sequence[str]) -> list["NetFigures"]:
+    """Nets by the names given; without any, those that share a name get what tells their files apart as well."""
     from dataclasses import replace
 
-    names = [net.name for _, net in nets]
-    return [replace(net, name=f"{net.name} ({path.stem})") if names.count(net.name) > 1 else net for path, net in nets]
+    if names:
+        if len(names) != len(nets):
+            raise ValueError(
+                f"{len(names)} --name for {len(nets)} nets: give one for each net, in the order of the files"
+            )
+        return [replace(net, name=name) for name, (_, net) in zip(names, nets, strict=True)]
+    found = []
+    for path, net in nets:
+        alike = [other for other, another in nets if another.name == net.name]
+        found.append(replace(net, name=f"{net.name} ({_difference(path, alike)})") if len(alike) > 1 else net)
+    return found
+
+
+def _difference(path: Path, alike: Sequence[Path]) -> str:
+    """The file's name, or where the names are the same the part of the path that is not: ``a`` of ``runs/a/x.json``."""
+    if len({other.stem for other in alike}) == len(alike):
+        return path.stem
+    parts, others = path.with_suffix("").parts, [other.with_suffix("").parts for other in alike]
+    shortest = min(map(len, others))
+    first = next((k for k in range(shortest) if any(other[k] != parts[k] for other in others)), shortest)
+    last = next((k for k in range(shortest - first) if any(other[-1 - k] != parts[-1 - k] for other in others)), 0)
+    return "/".join(parts[first : len(parts) - last]) or path.stem
 
 
 def _table(nets: Sequence["NetFigures"]) -> Table:

@@ -28,7 +28,7 @@ def check_alike(nets: Sequence[NetFigures]) -> None:
         raise ValueError(f"{len(nets)} nets: expected 1 to {MAX_NETS}")
     names = [net.name for net in nets]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise ValueError(f"two nets are called {twice!r}: give each a name of its own")
+        raise ValueError(f"two nets are called {twice!r}: give each a name of its own (--name)")
     first = nets[0]
     for net in nets[1:]:
         for key, words in _MUST_BE_ALIKE.items():
