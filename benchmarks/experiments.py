@@ -174,6 +174,8 @@ def run_within(tasks: Sequence[Task], runner: Runner, *, seconds: float, jobs: i
         while waiting or running:
             while waiting and len(running) < jobs and time.monotonic() - began + longest < seconds:
                 task = waiting.pop(0)
+                if task.result.exists():  # by another program that shares the folder
+                    continue
                 running[pool.submit(runner.run, task)] = (task, time.monotonic())
             if not running:
                 break
@@ -229,7 +231,8 @@ def main() -> int:
     print(f"{len(tasks)} experiments are missing", flush=True)
     runner = Runner(arguments.data_dir, threads=arguments.threads)
     done, failed = run_within(tasks, runner, seconds=arguments.budget, jobs=arguments.jobs)
-    print(f"{done} done, {failed} failed, {len(tasks) - done - failed} left", flush=True)
+    left = sum(not task.result.exists() for task in tasks)
+    print(f"{done} done, {failed} failed, {left} left", flush=True)
     return int(failed > 0)
 
 

@@ -55,6 +55,18 @@ def test_a_finished_experiment_is_not_run_again(tasks: list[Task]) -> None:
     assert missing(["resnet18"], only="gtsrb") == [task for task in tasks if task.row.data == "gtsrb"]
 
 
+def test_what_another_program_finished_meanwhile_is_not_run_again(tasks: list[Task]) -> None:
+    class Sharing(FakeRunner):
+        def run(self, task: Task) -> dict[str, Any]:
+            tasks[2].result.parent.mkdir(parents=True, exist_ok=True)
+            tasks[2].result.write_text("{}")
+            return super().run(task)
+
+    runner = Sharing()
+    assert run_within(tasks[:4], runner, seconds=60, jobs=1) == (3, 0)
+    assert runner.ran == [tasks[0], tasks[1], tasks[3]]
+
+
 def test_budget_stops_before_a_task_that_would_not_end_in_time(tasks: list[Task]) -> None:
     runner = FakeRunner(seconds=0.2)
     done, failed = run_within(tasks, runner, seconds=0.5, jobs=1)
