@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -199,6 +201,32 @@ def test_a_kill_between_files_and_manifest_is_repaired(tmp_path: Path) -> None:
     (out / "lighter" / "1" / "ant" / "stray.JPEG").write_bytes(b"of another run")
     write_corrupted(out, data, header, change)
     assert contents(out) == whole
+
+
+def test_two_runs_at_once_share_the_work_of_one(tmp_path: Path) -> None:
+    data, out = clean_set(), tmp_path / "out"
+    made: list[int] = []
+
+    def slow(images: Tensor, name: str, severity: int, first_index: int) -> Tensor:
+        time.sleep(0.01)
+        made.append(len(images))
+        return change(images, name, severity, first_index)
+
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(write_corrupted, out, data, describe(data), slow, batch_size=2) for _ in range(3)]
+    first, *others = [run.result() for run in runs]
+    assert others == [first, first]
+    assert sum(made) == 2 * 5 * 5
+    write_corrupted(tmp_path / "alone", data, describe(data), change)
+    assert contents(out) == contents(tmp_path / "alone")
+
+
+def test_a_finished_set_is_not_touched(tmp_path: Path) -> None:
+    data, out = clean_set(), tmp_path / "out"
+    manifest = write_corrupted(out, data, describe(data), change)
+    before = {path: path.stat().st_mtime_ns for path in (out, *out.iterdir())}
+    assert write_corrupted(out, data, describe(data), change) == manifest
+    assert {path: path.stat().st_mtime_ns for path in (out, *out.iterdir())} == before
 
 
 def test_other_folders_and_other_settings_are_refused(tmp_path: Path) -> None:

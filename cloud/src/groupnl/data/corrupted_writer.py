@@ -1,5 +1,6 @@
 """Write a corrupted copy of a set in the layout of CIFAR-10-C or ImageNet-C, a corruption at a time, resumably."""
 
+import contextlib
 import hashlib
 import platform
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import PIL
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,6 +24,8 @@ from groupnl_device.atomic import write_atomically
 Corrupt = Callable[[Tensor, str, int, int], Tensor]  # (images, corruption, severity, first index) -> images
 Progress = Callable[[str, int, int], None]  # (what runs, pictures done, pictures in all)
 
+_LOCK = ".groupnl-corruptions.lock"  # beside the manifest, held by the run that writes
+_UNFINISHED = {_LOCK, f".{FILE_NAME}.tmp"}  # what a run may leave that was killed before it began
 _CLEAN_HASHED = 256  # images: enough to tell another decoder, crop or recompression, at little cost for large sets
 
 
@@ -89,10 +93,11 @@ def write_corrupted(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Manifest:
-    """Write what is missing of a corrupted set.
+    """Write what is missing of a corrupted set; a finished one is not touched.
 
     Each corruption appears whole, under its name, and only then in the manifest; a run that was killed goes on with the
-    first one that the manifest lacks. Memory does not grow with the set, beyond 32 bytes for each picture of a tree.
+    first one that the manifest lacks. A second run on the same folder waits for the first. Memory does not grow with
+    the set, beyond 32 bytes for each picture of a tree.
 
     Args:
         folder: New, empty, or begun by a run with an equal header; its parent must exist.
@@ -112,7 +117,32 @@ def write_corrupted(
         ValueError: It was begun with other settings.
         OSError: The disk is full or refuses; what the manifest lists is intact.
     """
-    manifest = _begin(folder, header)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = _found(folder, header)
+    if found is not None and found.finished.keys() >= set(header.corruptions):
+        return found
+    lock = folder / _LOCK
+    with FileLock(lock):
+        manifest = _write_missing(folder, data, header, corrupt, batch_size, torch.device(device), progress)
+    with contextlib.suppress(OSError):  # of use only while something is missing
+        lock.unlink()
+    return manifest
+
+
+def _write_missing(
+    folder: Path,
+    data: ImageSet,
+    header: Header,
+    corrupt: Corrupt,
+    batch_size: int,
+    device: torch.device,
+    progress: Progress | None,
+) -> Manifest:
+    """What ``write_corrupted`` does while no other run does it."""
+    manifest = _found(folder, header)
+    if manifest is None:
+        manifest = Manifest(header=header, finished={})
+        manifest.write(folder)
     if header.layout == "npy":
         _check_space(folder, header, len(header.corruptions) - len(manifest.finished))
         labels = np.tile(data.labels.cpu().numpy(), len(header.severities))
@@ -135,9 +165,8 @@ def write_corrupted(
     return manifest
 
 
-def _begin(folder: Path, header: Header) -> Manifest:
-    """Make the folder, or take up what a run with an equal header has left."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _found(folder: Path, header: Header) -> Manifest | None:
+    """What a run with an equal header has left; None in a folder that is empty."""
     if (folder / FILE_NAME).exists():
         manifest = read_manifest(folder)
         if manifest.header != header:
@@ -147,13 +176,11 @@ def _begin(folder: Path, header: Header) -> Manifest:
                 f"{folder} was begun with {'; '.join(changed)}: give the same settings again, or another folder"
             )
         return manifest
-    if any(folder.iterdir()):
+    if any(path.name not in _UNFINISHED for path in folder.iterdir()):
         raise FileExistsError(
             f"{folder} is not empty and holds no set that groupnl began: give a new folder; nothing was written"
         )
-    manifest = Manifest(header=header, finished={})
-    manifest.write(folder)
-    return manifest
+    return None
 
 
 def _check_space(folder: Path, header: Header, missing: int) -> None:
