@@ -179,11 +179,12 @@ def luck_table(group: Group) -> str:
         grid = [[figure(group[name][seed]) for seed in seeds] for name in present]
         of_pairs = [_deviation([row[column] for row in grid]) for column in range(len(seeds))]
         of_training = [_deviation(row) for row in grid]
-        notes.append(
-            f"{title}: standard deviation over the pairs' seeds {mean_and_error(of_pairs)[0]:.2f}, over the training "
-            f"seeds {mean_and_error(of_training)[0]:.2f} points"
-        )
-    return "\n".join(lines) + "\n\nClean accuracy / mean error over 15, %. " + "; ".join(notes) + "."
+        spreads = (mean_and_error(of_pairs)[0], mean_and_error(of_training)[0])
+        notes.append(f"{title} {spreads[0]:.1f} and {spreads[1]:.1f}")
+    about = (
+        "Clean accuracy / mean error over 15, %. Standard deviation over the pairs' seeds and over the training seeds: "
+    )
+    return "\n".join(lines) + f"\n\n{about}{'; '.join(notes)} points."
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -67,7 +67,7 @@ def test_luck_of_pairs_and_of_training_by_hand() -> None:
     group = {**SEEDS, "groupnl-pairs1": {0: result(0.81, 0.41), 1: result(0.83, 0.52)}}
     table = luck_table(group)
     assert "| pairs of seed 1 | 81.0 / 41.0 | 83.0 / 52.0 |" in table
-    assert "clean accuracy: standard deviation over the pairs' seeds 2.12, over the training seeds 0.71 points" in table
+    assert "over the pairs' seeds and over the training seeds: clean accuracy 2.1 and 0.7; mean error, 15" in table
     assert luck_table(SEEDS) == "Not measured yet."
 
 
