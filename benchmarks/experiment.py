@@ -43,6 +43,22 @@ def header(command: str, **facts: Any) -> dict[str, Any]:
     }
 
 
+def write_result(to: str | None, result: dict[str, Any], table: str) -> None:
+    """Give a benchmark's figures to programs or to people.
+
+    Args:
+        to: A file for the JSON, while the table is printed; ``-``: the JSON is printed, alone; None: no JSON.
+        result: The figures.
+        table: The same in Markdown.
+    """
+    if to == "-":
+        print(json.dumps(result, indent=1, allow_nan=False))
+        return
+    print(table)
+    if to is not None:
+        write_json(Path(to), result)
+
+
 def write_json(path: Path, result: dict[str, Any]) -> None:
     """Write the figures, whole or not at all.
 

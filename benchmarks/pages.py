@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import corruptions, distillation, warm_start
+from benchmarks import corruptions, distillation, infer, layer, traffic_page, train, warm_start
 from benchmarks.marks import put_between
 from benchmarks.paired import accuracy_table
 
@@ -118,6 +118,26 @@ def augmentation_block(results: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "", about])
 
 
+def inference_block(results: Mapping[str, Any]) -> str:
+    """Latency of fused and compiled nets, and what fusing alone gave."""
+    gains = ", ".join(f"{variant} {ratio:.2f}" for variant, ratio in results["fused_to_eager"].items())
+    return (
+        f"{infer.table([row for row in results['rows'] if row['mode'] != 'eager'])}\n\n"
+        "Medians in ms, and the ratio to the vanilla net in the same mode; above, batch x threads. Time of the fused "
+        f"net over that of the eager one, median over the rows of a method: {gains}."
+    )
+
+
+def layer_block(results: Mapping[str, Any]) -> str:
+    """Ratios to the seed convolution for each form of a layer, and what is kept."""
+    return layer.ratio_table(results["rows"])
+
+
+def train_block(results: Mapping[str, Any]) -> str:
+    """Whole training steps."""
+    return train.table(results["rows"])
+
+
 def _per_million(share: float) -> str:
     """A small share in words."""
     millionths = share * 1e6
@@ -155,6 +175,10 @@ BLOCKS = (
     Block(name="agreement", page="corruptions.md", results="corruptions-agreement.json", text=agreement_block),
     Block(name="speed", page="corruptions.md", results="corruptions.json", text=speed_block),
     Block(name="augmentation", page="augmentation.md", results="augment.json", text=augmentation_block),
+    Block(name="inference", page="inference.md", results="infer.json", text=inference_block),
+    Block(name="layer", page="speed.md", results="layer.json", text=layer_block),
+    Block(name="train", page="speed.md", results="train.json", text=train_block),
+    Block(name="traffic", page="traffic.md", results="traffic.json", text=traffic_page.block),
 )
 
 

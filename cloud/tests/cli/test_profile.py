@@ -5,6 +5,7 @@ import json
 import pytest
 
 from groupnl.cli import main
+from groupnl.nn import backend, using_backend
 
 
 def test_several_nets_side_by_side(run_json):
@@ -85,3 +86,26 @@ def test_a_chart(tmp_path):
 def test_refusals(arguments, message, capsys):
     assert main(["profile", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_shows_how_layers_run_here(run_json, capsys, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    assert run_json("profile", "groupnl_resnet8", "--backend")["backend"] == {
+        "asked_for": "auto",
+        "cpu": "eager",
+        "cuda": None,
+        "why_no_triton": "no CUDA device was found",
+    }
+    with using_backend("reference"):
+        assert main(["profile", "groupnl_resnet8", "--backend"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "reference on the CPU (asked for: reference); composite under torch.compile and export" in shown
+    assert "backend" not in run_json("profile", "groupnl_resnet8")
+
+
+def test_an_unknown_backend_in_the_environment_is_refused(capsys, monkeypatch):
+    monkeypatch.setattr(backend, "_backend", None)
+    monkeypatch.setenv("GROUPNL_BACKEND", "quick")
+    assert main(["profile", "groupnl_resnet8"]) == 2
+    assert "GROUPNL_BACKEND='quick': expected one of auto, reference" in " ".join(capsys.readouterr().err.split())

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import groupnl.models  # noqa: F401  # registers the zoo with timm
 from groupnl.export import ExportError, export_bundle, exporter, plain_form
-from groupnl.nn import GroupNLConv2d
+from groupnl.nn import GroupNLConv2d, fuse_for_inference_
 from groupnl_device import schema
 from groupnl_device.bundle import Bundle
 from groupnl_device.nlf import NLFS, NORMALIZES
@@ -124,6 +124,16 @@ def test_the_bundle_answers_as_the_net_at_every_batch_size(exported: Path) -> No
     expected = torch.softmax(torch.from_numpy(torch_answers(tiny(), normalized)), 1).numpy()
     np.testing.assert_allclose(session.predict(pictures(3).numpy()), expected, atol=1e-5)
     assert session.self_test() < 1e-5
+
+
+def test_a_fused_net_answers_as_the_net_did(tmp_path: Path) -> None:
+    net = tiny()
+    images = np.random.default_rng(0).standard_normal((3, 3, HEIGHT, WIDTH)).astype(np.float32)
+    expected = torch_answers(net, images)
+    assert fuse_for_inference_(net).folded
+    report = export(net, tmp_path / "net.gnl")
+    assert_agree(Session(Bundle.open(tmp_path / "net.gnl")).logits(images), expected)
+    assert report.layers == 1  # its pairs are rebuilt from the seed, as ever
 
 
 def test_the_manifest_tells_everything(exported: Path) -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 import groupnl
 from groupnl.models import Edit, convert_, load_checkpoint, read_checkpoint, save_checkpoint
-from groupnl.nn import GroupNLConv2d
+from groupnl.nn import GroupNLConv2d, fuse_for_inference_
 from groupnl_device.preprocessing import Preprocessing
 
 PREPROCESSING = Preprocessing(input_size=(3, 32, 32), mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0.2))
@@ -119,6 +119,14 @@ def test_refusals(tmp_path):
     )
     with pytest.raises(ValueError, match="damaged checkpoint metadata"):
         read_checkpoint(tmp_path / "bad")
+
+
+def test_a_fused_net_is_refused(tmp_path):
+    model = groupnl.create_model("groupnl_resnet8").eval()
+    fuse_for_inference_(model)
+    with pytest.raises(ValueError, match="fused for inference, and no checkpoint can make it again: save it before"):
+        save(model, tmp_path / "net.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_truncated_file_is_refused(tmp_path):

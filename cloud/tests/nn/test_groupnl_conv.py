@@ -270,6 +270,7 @@ def test_compiles_in_one_graph(nlf):
 @pytest.mark.long  # needs a C++ compiler and a minute
 @pytest.mark.parametrize("nlf", NLFS)
 def test_inductor_gives_the_same_values_for_any_batch_size(nlf):
+    torch._dynamo.reset()
     layer = GroupNLConv2d(4, 12, 3, reduction=3, nlf=nlf)
     compiled = torch.compile(layer, fullgraph=True, dynamic=True)
     for batch in (2, 5):

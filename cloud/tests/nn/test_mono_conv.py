@@ -100,3 +100,13 @@ def test_it_saves_parameters_and_the_exponents_guard_the_weights():
 def test_refusals(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         MonoConv2d(*arguments, **options)
+
+
+@pytest.mark.parametrize("options", [{"padding": "same"}, {"stride": 2, "groups": 3, "bias": False}])
+def test_as_a_plain_convolution(options):
+    layer = MonoConv2d(6, 9, 3, key="a", **options).eval()
+    plain = layer.as_conv2d()
+    x = torch.randn(2, 6, 7, 5)
+    assert type(plain) is nn.Conv2d
+    assert not plain.training
+    assert torch.equal(plain(x), layer(x))

@@ -295,12 +295,15 @@ def test_ctrl_c_saves_the_step_and_stops(
             signal.raise_signal(signal.SIGINT)
         return step(self, *args, **kwargs)
 
-    before = signal.getsignal(signal.SIGINT)
-    with monkeypatch.context() as patch:
-        patch.setattr(learner.Learner, "step", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            start()
-    assert signal.getsignal(signal.SIGINT) is before
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(learner.Learner, "step", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                start()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "stopped after step 7; go on with resume=True (--resume)" in capsys.readouterr().err
     assert start(resume=True, progress=False).resumed_from_step == 7
     assert capsys.readouterr().err == ""

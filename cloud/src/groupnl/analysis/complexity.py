@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from groupnl.analysis.activations import kept_for_backward
 from groupnl.analysis.evaluation_mode import evaluation_mode
+from groupnl.analysis.input_size import require_input_size
 from groupnl.analysis.operators import Work, work_of
 from groupnl.analysis.tracker import LayerTracker
 
@@ -63,7 +64,7 @@ def complexity(model: nn.Module, input_size: Sequence[int]) -> Complexity:
     Raises:
         ValueError: ``input_size`` is not three positive integers.
     """
-    size = _checked(input_size)
+    size = require_input_size(input_size)
     tracker, counter = _watch(model, size)
     kept = kept_for_backward(model, size)
 
@@ -96,16 +97,8 @@ def complexity(model: nn.Module, input_size: Sequence[int]) -> Complexity:
 
 def multiply_adds(model: nn.Module, input_size: Sequence[int]) -> int:
     """The ``macs`` of :func:`complexity` alone, in a fraction of its time. Arguments and errors are the same."""
-    _, counter = _watch(model, _checked(input_size))
+    _, counter = _watch(model, require_input_size(input_size))
     return sum(work.macs for work in counter.work.values())
-
-
-def _checked(input_size: Sequence[int]) -> tuple[int, int, int]:
-    size = tuple(input_size)
-    if len(size) != 3 or not all(isinstance(n, int) and n > 0 for n in size):
-        raise ValueError(f"input_size={input_size!r}: expected (channels, height, width), positive integers")
-    channels, height, width = size
-    return channels, height, width
 
 
 def _watch(model: nn.Module, size: tuple[int, int, int]) -> "tuple[LayerTracker, _Counter]":

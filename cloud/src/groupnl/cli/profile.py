@@ -41,6 +41,9 @@ def profile(
     bundle: Annotated[
         bool, typer.Option("--bundle", help="Export each net and show the file's size; some seconds a net.")
     ] = False,
+    backend: Annotated[
+        bool, typer.Option("--backend", help="Show how GroupNL layers run here; GROUPNL_BACKEND forces a way.")
+    ] = False,
     chart: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw the figures as bars, beside the first net's.")
     ] = None,
@@ -75,6 +78,9 @@ def profile(
                 output.say(f"{row['name']} has no bundle: {reason}")
             if layers:
                 output.say(_layer_table(row))
+        if backend:
+            found_backends = _backends()
+            output.say(_backends_in_words(found_backends))
         if chart is not None:
             from groupnl.report import draw_costs
             from groupnl_device.atomic import write_atomically
@@ -82,7 +88,7 @@ def profile(
             picture = draw_costs(rows, {key: title for key, _, title in figures})
             write_atomically(chart, lambda file: file.write(picture))
             output.say(f"wrote {chart}")
-        output.finish({"nets": rows})
+        output.finish({"nets": rows, **({"backend": found_backends} if backend else {})})
 
 
 def _figures(net: Net, module: nn.Module, size: tuple[int, int, int], bundle: bool) -> dict[str, Any]:
@@ -97,6 +103,28 @@ def _figures(net: Net, module: nn.Module, size: tuple[int, int, int], bundle: bo
         if found.reason:
             figures["bundle_error"] = found.reason
     return figures
+
+
+def _backends() -> dict[str, str | None]:
+    """What is asked for, and what an eager float32 layer takes on each kind of device, or why not."""
+    import torch
+
+    from groupnl.nn import chosen_backend, get_backend, why_no_triton
+
+    def on(device: str) -> str:
+        return chosen_backend(torch.device(device), torch.float32, "sine")
+
+    cuda = on("cuda") if torch.cuda.is_available() else None
+    return {"asked_for": get_backend(), "cpu": on("cpu"), "cuda": cuda, "why_no_triton": why_no_triton()}
+
+
+def _backends_in_words(found: dict[str, str | None]) -> str:
+    gpu = f", {found['cuda']} on the GPU" if found["cuda"] else ""
+    kernels = f" No Triton kernels: {found['why_no_triton']}." if found["why_no_triton"] else ""
+    return (
+        f"GroupNL layers run here by: {found['cpu']} on the CPU{gpu} (asked for: {found['asked_for']}); "
+        f"composite under torch.compile and export.{kernels}"
+    )
 
 
 def _check_chart(chart: Path | None) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from groupnl.export.errors import ExportError
 from groupnl.nn import GroupNLConv2d
-from groupnl.nn.expand import L2_EPS
+from groupnl.nn.composite import L2_EPS
 from groupnl_device.constants import layer_constants, rebuild
 from groupnl_device.manifest import ExplicitPairs, Layer, SeededPairs
 from groupnl_device.nlf import NLF

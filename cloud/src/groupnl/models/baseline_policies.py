@@ -7,9 +7,10 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
 
 from groupnl.models.edit import Edit
-from groupnl.models.following import following
-from groupnl.models.planning import arguments_of, follow, is_channel_norm, plan_convolutions, why_not_standard
+from groupnl.models.planning import arguments_of, follow, plan_convolutions, why_not_standard
 from groupnl.nn import GhostConv2d, MonoConv2d, SineFMConv2d
+from groupnl.nn.channel_norm import is_channel_norm
+from groupnl.nn.following import following
 from groupnl_device.nlf import Range
 
 _RELUS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU)

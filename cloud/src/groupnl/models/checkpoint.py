@@ -15,6 +15,7 @@ from groupnl.models.architecture import architecture_of
 from groupnl.models.convert import convert_
 from groupnl.models.zoo import create_model
 from groupnl.nn import GroupNLConv2d, SeededLayer
+from groupnl.nn.fused import InferenceOnly
 from groupnl_device.nlf import SCHEME
 
 if TYPE_CHECKING:  # import groupnl loads nothing of the device but its nlf
@@ -58,11 +59,17 @@ def save_checkpoint(
         extra: Anything else to remember.
 
     Raises:
-        ValueError: The net's state holds something other than tensors, or its arguments are no plain values.
+        ValueError: The net's state holds something other than tensors, its arguments are no plain values, or it was
+            fused for inference.
         OSError: The file cannot be written; an older one is intact.
     """
     from groupnl_device.atomic import write_atomically
 
+    if any(isinstance(module, InferenceOnly) for module in model.modules()):
+        raise ValueError(
+            "the net is fused for inference, and no checkpoint can make it again: save it before "
+            "fuse_for_inference_(), and fuse what groupnl.load() gives"
+        )
     state = model.state_dict()
     for name, value in state.items():
         if not isinstance(value, Tensor):

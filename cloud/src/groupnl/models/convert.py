@@ -14,7 +14,7 @@ from groupnl.models.architecture import Conversion, note_conversion
 from groupnl.models.edit import Edit, Policy
 from groupnl.models.named_policies import POLICIES
 from groupnl.models.warm_start import warm_start
-from groupnl.nn import GhostConv2d, GroupNLConv2d, SeededLayer
+from groupnl.nn import GhostConv2d, GroupNLConv2d, SeededLayer, get_backend
 
 Selector = Callable[[str, nn.Module], bool]
 Init = Literal["keep", "random", "pretrained"]
@@ -123,6 +123,7 @@ def convert_(
         raise ValueError(f"init={init!r}: expected one of {', '.join(get_args(Init))}")
     if calibration is not None and init != "pretrained":
         raise ValueError(f"calibration with init={init!r}: images are used by init='pretrained' only")
+    get_backend()  # what the environment asks for is refused here, not as the reason why no convolution can be replaced
     named, planner = _resolve(policy, options)
     edits = plan(model, planner, select)
     size = _input_size(model, input_size)

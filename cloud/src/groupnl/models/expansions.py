@@ -6,8 +6,8 @@ from typing import TypeGuard
 
 from torch import nn
 
-from groupnl.models.following import following
 from groupnl.models.planning import is_depthwise
+from groupnl.nn.following import following
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from groupnl.models.reconstruction import refit_norm_
 from groupnl.models.seed_filters import choose_order, dense_filters, principal_filters, seen_inputs
 from groupnl.models.sites import BatchNorm, Site, is_refittable
 from groupnl.nn import GroupNLConv2d, HadamardMix
-from groupnl.nn.expand import expand
+from groupnl.nn.composite import expand_composite
 from groupnl_device.nlf import channel_map
 
 _GAUSSIAN_PIXELS = 4096
@@ -113,5 +113,7 @@ def _gaussian_maps(
     maps = (mean[:, None] + deviation[:, None] * noise)[None, :, None]
     if layer.copies:
         generated_from = source[layer.seed_channels :]
-        maps = expand(maps, layer.period, layer.shift, generated_from, pair, nlf=layer.nlf, normalize=layer.normalize)
+        maps = expand_composite(
+            maps, layer.period, layer.shift, generated_from, pair, nlf=layer.nlf, normalize=layer.normalize
+        )
     return maps, (offset[:, None] + (scale * cosine)[:, None] * noise[source])[None, :, None]

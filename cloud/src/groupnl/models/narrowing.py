@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from groupnl.models.planning import is_channel_norm
+from groupnl.nn.channel_norm import is_channel_norm
 
 
 def narrowed_conv(conv: nn.Conv2d, channels: int) -> nn.Conv2d:

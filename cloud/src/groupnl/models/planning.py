@@ -54,11 +54,6 @@ def is_depthwise(module: nn.Module) -> bool:
     return isinstance(module, nn.Conv2d) and module.groups == module.in_channels == module.out_channels > 1
 
 
-def is_channel_norm(module: nn.Module) -> bool:
-    """Whether this is a norm with statistics for each channel: a batch norm of any library, frozen or not."""
-    return "running_mean" in module._buffers  # they share no base class
-
-
 def names_of(model: nn.Module) -> dict[nn.Module, list[str]]:
     """All the names under which a net holds each of its modules, the first one first."""
     names: dict[nn.Module, list[str]] = {}

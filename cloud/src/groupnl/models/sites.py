@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from groupnl.models.edit import Edit
-from groupnl.models.following import following
 from groupnl.nn import GroupNLConv2d
+from groupnl.nn.following import following
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 

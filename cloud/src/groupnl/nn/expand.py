@@ -1,35 +1,19 @@
-"""From seed maps to all maps: normalise, generate, concatenate. The eager path of the formula in ``reference.py``."""
+"""From seed maps to all maps: normalise, generate, concatenate. Here the path is chosen; each has a file of its own."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from groupnl.nn.functions import apply_nlf
-from groupnl_device.nlf import NLF, NORMALIZES, Normalize, argument_scale
+from groupnl.nn.backend import get_backend
+from groupnl.nn.composite import expand_composite
+from groupnl.nn.operator import expand_operator
+from groupnl.nn.reference import expand_reference
+from groupnl_device.nlf import NLF, Normalize
 
-L2_EPS = 1e-12  # smallest norm that a pixel is divided by, as the published code has it
-
-
-def normalize_maps(seed_maps: Tensor, normalize: Normalize) -> Tensor:
-    """Bound the size of each pixel's channel vector.
-
-    Args:
-        seed_maps: y, shape (N, S, H, W).
-        normalize: ``l2``: ``y / max(|y|_2, 1e-12)`` over channels; ``rms``: that times sqrt(S); ``none``: y.
-
-    Returns:
-        Shape (N, S, H, W), at least float32.
-
-    Raises:
-        ValueError: ``normalize`` is unknown.
-    """
-    if normalize not in NORMALIZES:
-        raise ValueError(f"normalize={normalize!r}: expected one of {', '.join(NORMALIZES)}")
-    maps = seed_maps.to(torch.promote_types(seed_maps.dtype, torch.float32))
-    if normalize == "none":
-        return maps
-    unit = F.normalize(maps, dim=1, eps=L2_EPS)
-    return unit * seed_maps.shape[1] ** 0.5 if normalize == "rms" else unit
+_OPERATOR_DEVICES = ("cpu", "cuda", "meta")
 
 
 def expand(
@@ -42,7 +26,7 @@ def expand(
     nlf: NLF = "sine",
     normalize: Normalize = "l2",
 ) -> Tensor:
-    """All maps of the layer from its seed maps.
+    """All maps of the layer from its seed maps. :func:`groupnl.nn.set_backend` forces a path.
 
     Args:
         seed_maps: Shape (N, S, H, W), floating point.
@@ -51,19 +35,39 @@ def expand(
         source: int64, shape (G,): the seed map of each generated map (``groupnl_device.nlf.channel_map``).
         pair: int64, shape (G,): its index into the flattened pairs.
         nlf: Name of the nonlinear function.
-        normalize: See :func:`normalize_maps`.
+        normalize: See :func:`groupnl.nn.normalize_maps`.
 
     Returns:
         Shape (N, S + G, H, W): the normalised seed maps, then the generated ones; dtype of ``seed_maps``. Half
-        precision is computed in float32 and rounded once.
+        precision is computed in float32 and rounded once. In eager mode only the seed maps are kept for backward.
     """
-    channels = seed_maps.shape[1]
-    copies = period.shape[1]
-    y = normalize_maps(seed_maps, normalize)
-    scale = argument_scale(nlf, normalize, channels)
-    if scale != 1.0:  # in float64, as the device does it, so that both hold the same bits
-        period, shift = (period.double() * scale).float(), (shift.double() / scale).float()
-    # One copy keeps the channels' order: a view serves. Several need their seed maps gathered.
-    maps = y[:, : source.numel()] if copies == 1 else y.index_select(1, source)
-    generated = apply_nlf(nlf, maps, period.reshape(-1)[pair], shift.reshape(-1)[pair], copies=copies)
-    return torch.cat([y.to(seed_maps.dtype), generated.to(seed_maps.dtype)], dim=1)
+    backend = get_backend()
+    if backend == "reference":
+        channels = seed_maps.shape[1] + source.numel()
+        return expand_reference(seed_maps, period, shift, out_channels=channels, nlf=nlf, normalize=normalize)
+    if backend == "compiled" and not torch.compiler.is_compiling():
+        expanded: Tensor = _compiled()(seed_maps, period, shift, source, pair, nlf=nlf, normalize=normalize)
+        return expanded
+    if backend in ("eager", "triton") or (backend == "auto" and _is_eager(seed_maps)):
+        return cast(Tensor, expand_operator(seed_maps, period, shift, source, pair, nlf, normalize))
+    return expand_composite(seed_maps, period, shift, source, pair, nlf=nlf, normalize=normalize)
+
+
+def _is_eager(maps: Tensor) -> bool:
+    """Whether the result is computed now, on a device that the operator knows, for no one but autograd.
+
+    Compilers fuse the composite form with its neighbours, and exporters know no other; what stands for a tensor
+    without being one (counting, functionalising, distributing) and ``torch.func`` see plain operators too.
+    """
+    return (
+        type(maps) is Tensor
+        and maps.device.type in _OPERATOR_DEVICES
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        and not torch._C._are_functorch_transforms_active()
+    )
+
+
+@cache
+def _compiled() -> Callable[..., Tensor]:
+    return torch.compile(expand_composite, dynamic=True)

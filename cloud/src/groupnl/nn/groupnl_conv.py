@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from groupnl.nn.arguments import PaddingMode, require_groups, require_integer, require_seed
+from groupnl.nn.backend import get_backend
 from groupnl.nn.expand import expand
 from groupnl.nn.seeded import SeededLayer
+from groupnl.nn.sparse_conv import SparseConv2d
 from groupnl_device import nlf as seeded
 from groupnl_device.nlf import NLF, NORMALIZES, Normalize, Range
+
+torch.fx.wrap("expand")  # one node for torch.fx, which cannot follow its choices
 
 
 class GroupNLConv2d(SeededLayer):
@@ -125,7 +129,8 @@ class GroupNLConv2d(SeededLayer):
         self.copies = seeded.copies(out_channels, seed_channels)
         self.nlf, self.normalize, self.seed, self.key = nlf, normalize, seed, key
         self.period_range, self.shift_range = seeded.resolve_ranges(nlf, period_range, shift_range)
-        self.seed_conv = nn.Conv2d(
+        one_output_a_group = groups == seed_channels and groups < in_channels
+        self.seed_conv = (SparseConv2d if one_output_a_group else nn.Conv2d)(
             in_channels,
             seed_channels,
             kernel_size,
@@ -140,6 +145,7 @@ class GroupNLConv2d(SeededLayer):
         )
         self._explicit: dict[str, NDArray[np.float32]] | None = None
         self._attach_constants()
+        get_backend()  # a GROUPNL_BACKEND that cannot be is refused when a net is built, not when it runs
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, H, W) to (N, C_out, H', W'), in the dtype of the seed convolution's result."""

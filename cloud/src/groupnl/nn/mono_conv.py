@@ -134,6 +134,28 @@ class MonoConv2d(SeededLayer):
         centred = weight - weight.mean(dim=(1, 2, 3), keepdim=True)
         return centred / (weight.std(dim=(1, 2, 3), keepdim=True) + _STANDARDIZATION_EPS)
 
+    def as_conv2d(self) -> nn.Conv2d:
+        """A plain convolution with today's filters, in the layer's mode: for inference, they need not be made anew."""
+        conv, weight = self.conv, self.filters().detach()
+        plain = nn.Conv2d(
+            self.in_channels,
+            self.out_channels,
+            cast(Any, conv.kernel_size),
+            cast(Any, conv.stride),
+            cast(Any, conv.padding),
+            cast(Any, conv.dilation),
+            self.groups,
+            self.bias is not None,
+            conv.padding_mode,
+            weight.device,
+            weight.dtype,
+        )
+        with torch.no_grad():
+            plain.weight.copy_(weight)
+            if plain.bias is not None and self.bias is not None:
+                plain.bias.copy_(self.bias)
+        return plain.train(self.training)
+
     def extra_repr(self) -> str:
         """The options that the parts do not show."""
         return (

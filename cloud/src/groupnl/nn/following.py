@@ -3,15 +3,18 @@
 import copy
 import inspect
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from torch import Tensor, fx, nn
 
-from groupnl.models.planning import is_channel_norm
-from groupnl.nn import GhostConv2d, SeededLayer
+from groupnl.nn.channel_norm import is_channel_norm
+from groupnl.nn.ghost_conv import GhostConv2d
+from groupnl.nn.seeded import SeededLayer
 
 _CONVOLUTIONS = (nn.Conv2d, SeededLayer, GhostConv2d)
 _MIXES_CHANNELS = (nn.modules.conv._ConvNd, nn.Linear, SeededLayer, GhostConv2d)
 _OTHER_NORMS = (nn.GroupNorm, nn.LayerNorm)
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 def following(model: nn.Module) -> dict[str, tuple[str, ...]]:
@@ -34,11 +37,54 @@ def following(model: nn.Module) -> dict[str, tuple[str, ...]]:
         at once; a convolution that no trace reached is absent: nothing is known of it.
     """
     chains: dict[str, tuple[str, ...]] = {}
-    _explore(model, "", chains)
+    for part in _explore(model):
+        for name, chain in _chains(part).items():
+            chains[part.prefix + name] = tuple(part.prefix + link for link in chain)
     return chains
 
 
-def _explore(block: nn.Module, prefix: str, chains: dict[str, tuple[str, ...]]) -> set[str]:
+def sole_norms(model: nn.Module) -> dict[str, str]:
+    """Which norm alone reads a convolution's output, where that norm reads nothing else, in all calls of both.
+
+    Stricter than :func:`following`: the two can be made one without a change of the result. Norms that
+    :func:`groupnl.nn.channel_norm.is_channel_norm` does not know are left out; so are convolutions and norms whose
+    parameters the code reads itself, and neighbours in an ``nn.Sequential`` whose caller could not be traced: it may go
+    through its modules one by one.
+
+    Args:
+        model: Any net; not changed.
+
+    Returns:
+        Qualified name of a convolution, or of a layer in its place, to that of the norm.
+    """
+    norms: dict[str, str] = {}
+    for part in _explore(model):
+        for conv, norm in _sole_norms(part).items():
+            norms.pop(part.prefix + conv, None)  # what holds around a block overrules what it looked like inside
+            if norm:
+                norms[part.prefix + conv] = part.prefix + norm
+    return norms
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A block that was traced."""
+
+    prefix: str  # "" or its name and a dot
+    modules: dict[str, nn.Module]
+    graph: fx.Graph
+    closed: Collection[str]  # names inside that the trace did not enter
+    is_container: bool  # what it holds may also be called one by one
+
+
+def _explore(model: nn.Module) -> list[_Part]:
+    """The net in as few traces as possible; what lies around a part comes later in the list and knows more."""
+    parts: list[_Part] = []
+    _explore_block(model, "", parts)
+    return parts
+
+
+def _explore_block(block: nn.Module, prefix: str, parts: list[_Part]) -> set[str]:
     """Trace a block; where that fails, first what it holds, and then the block around what stays closed.
 
     Returns:
@@ -49,13 +95,14 @@ def _explore(block: nn.Module, prefix: str, chains: dict[str, tuple[str, ...]]) 
     if graph is None:
         for name, child in block.named_children():
             if not _is_unit(child):
-                inside = _explore(child, f"{prefix}{name}.", chains)
+                inside = _explore_block(child, f"{prefix}{name}.", parts)
                 closed |= {f"{name}.{inner}" if inner else name for inner in inside}
         graph = _trace(block, closed) if closed else None
     if graph is None:
         return {*closed, ""}
-    for name, chain in _chains(block, graph, closed).items():
-        chains[prefix + name] = tuple(prefix + link for link in chain)
+    is_container = prefix != "" and type(block) in _CONTAINERS
+    modules = dict(block.named_modules())
+    parts.append(_Part(prefix=prefix, modules=modules, graph=graph, closed=closed, is_container=is_container))
     return closed
 
 
@@ -75,7 +122,7 @@ def _is_unit(module: nn.Module) -> bool:
     if isinstance(module, _CONVOLUTIONS) or _is_norm(module):
         return True
     inside = [part for part in module.modules() if part is not module]
-    if isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict)):
+    if isinstance(module, _CONTAINERS):
         return not inside
     return not any(isinstance(part, _MIXES_CHANNELS) or _is_norm(part) for part in inside)
 
@@ -112,25 +159,33 @@ def _twin(block: nn.Module) -> nn.Module:
     return twin
 
 
-def _chains(block: nn.Module, graph: fx.Graph, closed: Collection[str]) -> dict[str, tuple[str, ...]]:
-    modules = dict(block.named_modules())
+def _chains(part: _Part) -> dict[str, tuple[str, ...]]:
     chains: dict[str, tuple[str, ...]] = {}
-    for node in graph.nodes:
-        if node.op == "call_module" and isinstance(modules[node.target], _CONVOLUTIONS):
-            chain = _chain(node, modules, closed)
-            chains[node.target] = _shared(chains[node.target], chain) if node.target in chains else chain
+    for name, nodes in _calls(part).items():
+        if isinstance(part.modules[name], _CONVOLUTIONS):
+            for node in nodes:
+                chain = _chain(node, part)
+                chains[name] = _shared(chains[name], chain) if name in chains else chain
     return chains
 
 
-def _chain(node: fx.Node, modules: dict[str, nn.Module], closed: Collection[str]) -> tuple[str, ...]:
+def _calls(part: _Part) -> dict[str, list[fx.Node]]:
+    calls: dict[str, list[fx.Node]] = {}
+    for node in part.graph.nodes:
+        if node.op == "call_module":
+            calls.setdefault(node.target, []).append(node)
+    return calls
+
+
+def _chain(node: fx.Node, part: _Part) -> tuple[str, ...]:
     names: list[str] = []
     while len(node.users) == 1:
         (user,) = node.users
-        if user.op != "call_module" or user.target in closed or user.all_input_nodes != [node]:
+        if user.op != "call_module" or user.target in part.closed or user.all_input_nodes != [node]:
             break
         name = str(user.target)
         names.append(name)
-        if isinstance(modules[name], _MIXES_CHANNELS):
+        if isinstance(part.modules[name], _MIXES_CHANNELS):
             break
         node = user
     return tuple(names)
@@ -139,3 +194,18 @@ def _chain(node: fx.Node, modules: dict[str, nn.Module], closed: Collection[str]
 def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
     length = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     return one[:length]
+
+
+def _sole_norms(part: _Part) -> dict[str, str]:
+    """Each convolution that the part calls, and its norm; empty: it has none."""
+    calls = _calls(part)
+    opened = [str(node.target) for node in part.graph.nodes if node.op == "get_attr"]
+    found: dict[str, str] = {}
+    for name, chain in _chains(part).items():
+        norm = chain[0] if chain else ""
+        is_opened = any(tensor.startswith((f"{name}.", f"{norm}.")) for tensor in opened)
+        known = norm and is_channel_norm(part.modules[norm]) and not is_opened
+        within_reach = part.is_container and "." not in name
+        alone = known and {source for node in calls[norm] for source in node.all_input_nodes} == set(calls[name])
+        found[name] = norm if alone and not within_reach else ""
+    return found

@@ -1,14 +1,15 @@
-"""What follows each convolution, on nets whose code is known, and on code that cannot be traced."""
+"""What follows each convolution, and which pairs stand alone: nets whose code is known, code that cannot be traced."""
 
 import copy
 
+import pytest
 import timm
 import torch
 import torchvision
 from torch import nn
 
 from groupnl.models import convert_
-from groupnl.models.following import following
+from groupnl.nn.following import following, sole_norms
 
 
 def empty(make, *arguments):
@@ -147,3 +148,79 @@ def test_the_net_and_the_random_numbers_stay_as_they_were():
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), before)
     assert all(parameter.device.type == "cpu" for parameter in model.parameters())
+
+
+def test_pairs_that_can_be_made_one_in_known_nets():
+    resnet = sole_norms(empty(timm.create_model, "resnet18"))
+    assert resnet["layer1.0.conv1"] == "layer1.0.bn1"
+    assert resnet["layer2.0.downsample.0"] == "layer2.0.downsample.1"
+    assert len(resnet) == 20  # every norm
+    assert len(sole_norms(empty(torchvision.models.mobilenet_v2))) == 52
+    segmentation = empty(lambda: torchvision.models.segmentation.fcn_resnet50(weights_backbone=None))
+    assert len(sole_norms(segmentation)) == 54
+    dense = sole_norms(empty(torchvision.models.densenet121))
+    assert dense["features.denseblock1.denselayer1.conv1"] == "features.denseblock1.denselayer1.norm2"
+    assert "features.denseblock1.denselayer1.norm1" not in dense.values()  # reads what is gathered
+
+
+def test_a_pair_that_is_called_twice_is_still_one():
+    assert sole_norms(Shared()) == {"conv": "norm"}
+
+
+class NormOfTwo(nn.Module):
+    """One norm, behind two convolutions; another one behind a convolution and behind a pooling."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.norm = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+        self.three, self.also = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        x = self.norm(self.one(x)) + self.norm(self.two(x))
+        return self.also(self.three(x)) + self.also(nn.functional.max_pool2d(x, 1))
+
+
+class TwoReaders(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        y = self.conv(x)
+        return y + self.norm(y)
+
+
+class SecondCallBare(TwoReaders):
+    def forward(self, x):
+        return self.conv(self.norm(self.conv(x)))
+
+
+class ReadsWeights(TwoReaders):
+    def forward(self, x):
+        return self.norm(self.conv(x)) * self.conv.weight.sum()
+
+
+@pytest.mark.parametrize("kind", [NormOfTwo, TwoReaders, SecondCallBare, ReadsWeights])
+def test_nothing_else_may_read_the_convolution_or_feed_the_norm(kind):
+    assert sole_norms(kind()) == {}
+
+
+class GoesThrough(nn.Module):
+    """Keeps what every module of a container gives, and cannot be traced."""
+
+    def __init__(self):
+        super().__init__()
+        inner = nn.Sequential(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+        self.layers = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), inner)
+
+    def forward(self, x):
+        kept = []
+        for layer in self.layers:
+            x = layer(x)
+            kept.append(x)
+        return kept if x.sum() > 0 else kept[:1]
+
+
+def test_a_container_that_may_be_gone_through_gives_no_pair_of_its_own():
+    assert sole_norms(GoesThrough()) == {"layers.2.0": "layers.2.1"}
+    assert sole_norms(GoesThrough().layers) == {"0": "1", "2.0": "2.1"}  # alone, it is called as a whole

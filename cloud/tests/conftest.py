@@ -1,0 +1,8 @@
+"""Without a GPU the kernels in Triton are tested in its interpreter, which it asks for once, when first imported."""
+
+import os
+
+import torch
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
