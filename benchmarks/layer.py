@@ -31,6 +31,7 @@ from groupnl.nn import GhostConv2d, GroupNLConv2d, SineFMConv2d, chosen_backend
 SIZES = ((64, 56), (128, 28), (256, 14), (512, 7))  # C, H = W
 FORMS = (("standard", 2), ("standard", 4), ("sparse", 2), ("sparse", 4))
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+OURS = ("groupnl", "groupnl_compiled")
 ROUNDS, QUICK_ROUNDS = 25, 9
 TARGETS = {"forward": 1.25, "forward_backward": 1.4}  # of the seed convolution's time; the better of eager and compiled
 
@@ -119,16 +120,26 @@ def by_case(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Mapping[st
     return found
 
 
-def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Over the cases of each form: the median ratio of the better of our two to peers, forward and with backward."""
-    ratios: dict[str, dict[str, list[float]]] = {}
-    for case, nets in by_case(rows).items():
-        form = "-".join(case.split("-")[:2])
-        for key in TARGETS:
-            ours = min(nets[name][f"{key}_ms"] for name in ("groupnl", "groupnl_compiled"))
-            for peer in ("seed_conv", "conv2d", "published_eager", "published_compiled"):
-                ratios.setdefault(form, {}).setdefault(f"{key}_to_{peer}", []).append(ours / nets[peer][f"{key}_ms"])
-    return {form: {name: median(values) for name, values in found.items()} for form, found in ratios.items()}
+def median_ratio(rows: Sequence[Mapping[str, Any]], form: str, key: str, nets: Sequence[str], peer: str) -> float:
+    """Over the sizes of a form such as ``standard-r2``: the least of the nets' figures, divided by the peer's."""
+    ratios = [
+        min(found[name][key] for name in nets) / found[peer][key]
+        for case, found in by_case(rows).items()
+        if case.startswith(f"{form}-")
+    ]
+    return median(ratios)
+
+
+def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """For each form the better of our two, eager and compiled, beside its peers, forward and with backward."""
+    forms = dict.fromkeys("-".join(row["case"].split("-")[:2]) for row in rows)
+    peers = ("seed_conv", "conv2d", "published_eager", "published_compiled")
+    return {
+        form: {
+            f"{key}_to_{peer}": median_ratio(rows, form, f"{key}_ms", OURS, peer) for key in TARGETS for peer in peers
+        }
+        for form in forms
+    }
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

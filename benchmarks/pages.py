@@ -138,6 +138,29 @@ def train_block(results: Mapping[str, Any]) -> str:
     return train.table(results["rows"])
 
 
+def layer_sentences(results: Mapping[str, Any]) -> str:
+    """What a layer is worth, in a sentence for each form."""
+    lines = []
+    for form, words in (("standard-r2", "A standard layer"), ("sparse-r2", "A sparse layer")):
+        ours, published = (
+            [
+                f"{layer.median_ratio(results['rows'], form, key, nets, 'conv2d'):.2f}"
+                for key in ("forward_ms", "forward_backward_ms")
+            ]
+            for nets in (layer.OURS, ("published_eager",))
+        )
+        lines.append(
+            f"- {words} (3x3, r = 2) takes {ours[0]} of the plain convolution's time forward and {ours[1]} with "
+            f"backward; the published arithmetic takes {published[0]} and {published[1]}."
+        )
+    return "\n".join(lines)
+
+
+def train_summary(results: Mapping[str, Any]) -> str:
+    """Whole training steps of GroupNL nets beside vanilla."""
+    return train.table([row for row in results["rows"] if row["variant"].split("_")[0] in ("vanilla", "groupnl")])
+
+
 def _per_million(share: float) -> str:
     """A small share in words."""
     millionths = share * 1e6
@@ -146,7 +169,7 @@ def _per_million(share: float) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A part of a page that follows from a file of results."""
+    """A part of a page, named from the repository's root, that follows from a file of results."""
 
     name: str
     page: str
@@ -158,27 +181,30 @@ class Block:
         trained = (
             f"{results['epochs']} epochs, {results['test_images']:,} test pictures; " if "epochs" in results else ""
         )
+        up = "../" * self.page.count("/")
         source = (
             f"`{results['command']}` on {results['hardware']['processor']}, {results['date']}, torch "
-            f"{results['versions']['torch']}; {trained}figures: [results/{self.results}](../results/{self.results})."
+            f"{results['versions']['torch']}; {trained}figures: [results/{self.results}]({up}results/{self.results})."
         )
         marks = f"<!-- {self.name}: begin, written by python -m benchmarks.pages -->", f"<!-- {self.name}: end -->"
         return put_between(page, *marks, f"{self.text(results)}\n\n{source}")
 
 
 BLOCKS = (
-    Block(name="light", page="forms.md", results="light-forms.json", text=light_block),
-    Block(name="reach", page="forms.md", results="sparse-basic.json", text=reach_block),
-    Block(name="basic", page="forms.md", results="sparse-basic.json", text=basic_block),
-    Block(name="warm start", page="conversion.md", results="warm-start.json", text=warm_block),
-    Block(name="distillation", page="conversion.md", results="distillation.json", text=distillation_block),
-    Block(name="agreement", page="corruptions.md", results="corruptions-agreement.json", text=agreement_block),
-    Block(name="speed", page="corruptions.md", results="corruptions.json", text=speed_block),
-    Block(name="augmentation", page="augmentation.md", results="augment.json", text=augmentation_block),
-    Block(name="inference", page="inference.md", results="infer.json", text=inference_block),
-    Block(name="layer", page="speed.md", results="layer.json", text=layer_block),
-    Block(name="train", page="speed.md", results="train.json", text=train_block),
-    Block(name="traffic", page="traffic.md", results="traffic.json", text=traffic_page.block),
+    Block(name="light", page="docs/forms.md", results="light-forms.json", text=light_block),
+    Block(name="reach", page="docs/forms.md", results="sparse-basic.json", text=reach_block),
+    Block(name="basic", page="docs/forms.md", results="sparse-basic.json", text=basic_block),
+    Block(name="warm start", page="docs/conversion.md", results="warm-start.json", text=warm_block),
+    Block(name="distillation", page="docs/conversion.md", results="distillation.json", text=distillation_block),
+    Block(name="agreement", page="docs/corruptions.md", results="corruptions-agreement.json", text=agreement_block),
+    Block(name="speed", page="docs/corruptions.md", results="corruptions.json", text=speed_block),
+    Block(name="augmentation", page="docs/augmentation.md", results="augment.json", text=augmentation_block),
+    Block(name="inference", page="docs/inference.md", results="infer.json", text=inference_block),
+    Block(name="layer", page="docs/speed.md", results="layer.json", text=layer_block),
+    Block(name="train", page="docs/speed.md", results="train.json", text=train_block),
+    Block(name="speed of a layer", page="README.md", results="layer.json", text=layer_sentences),
+    Block(name="speed of training", page="README.md", results="train.json", text=train_summary),
+    Block(name="traffic", page="docs/traffic.md", results="traffic.json", text=traffic_page.block),
 )
 
 
@@ -190,7 +216,7 @@ def written(root: Path = ROOT) -> dict[Path, str]:
     """
     pages: dict[Path, str] = {}
     for block in BLOCKS:
-        path = root / "docs" / block.page
+        path = root / block.page
         results = json.loads((root / "results" / block.results).read_text(encoding="utf-8"))
         pages[path] = block.put_into(pages.get(path) or path.read_text(encoding="utf-8"), results)
     return pages

@@ -1,8 +1,11 @@
 """Time several calls side by side: round after round, each once, so that a disturbed second disturbs them all alike."""
 
 import json
+import os
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -76,7 +79,8 @@ def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
         torch.cuda.reset_peak_memory_stats(device)
         call()
         return torch.cuda.max_memory_allocated(device) - before
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with _silent(), torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         call()
     with TemporaryDirectory() as folder:
         trace = Path(folder) / "trace.json"
@@ -88,6 +92,20 @@ def peak_bytes(call: Callable[[], object], device: torch.device) -> int:
         held += int(change["Bytes"])
         most = max(most, held)
     return most
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing on the standard error, where torch's profiler announces itself, whatever it is told."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _wait(device: torch.device) -> None:

@@ -52,14 +52,13 @@ def expand_composite(
     nlf: NLF = "sine",
     normalize: Normalize = "l2",
 ) -> Tensor:
-    """All maps of the layer from its seed maps; arguments and result as in :func:`groupnl.nn.expand`.
-
-    ``source`` may be any map of generated to seed maps if there are several copies.
-    """
-    copies = period.shape[1]
+    """All maps of the layer from its seed maps; arguments and result as in :func:`groupnl.nn.expand`."""
+    nl_groups, copies = period.shape
     y = normalize_maps(seed_maps, normalize)
     period, shift = scaled_pairs(period, shift, nlf=nlf, normalize=normalize, seed_channels=seed_maps.shape[1])
-    # One copy keeps the channels' order: a view serves. Several need their seed maps gathered.
-    maps = y[:, : source.numel()] if copies == 1 else y.index_select(1, source)
+    maps = y
+    if copies > 1:  # not y[:, source]: a compiler fuses repetitions, but gathers, and scatters on the way back
+        maps = torch.cat([group.repeat(1, copies, 1, 1) for group in y.tensor_split(nl_groups, dim=1)], dim=1)
+    maps = maps[:, : source.numel()]
     generated = apply_nlf(nlf, maps, period.reshape(-1)[pair], shift.reshape(-1)[pair], copies=copies)
     return torch.cat([y.to(seed_maps.dtype), generated.to(seed_maps.dtype)], dim=1)
