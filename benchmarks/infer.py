@@ -13,10 +13,12 @@ answers and those of the eager net, relative to the largest answer. Weights and 
 
 import argparse
 import copy
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -182,6 +184,16 @@ def gains(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return {variant: float(np.median(found)) for variant, found in ratios.items()}
 
 
+def replaced(before: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of before, in their order, those that were measured again by their new figures."""
+
+    def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(row[name] for name in ("net", "variant", "mode", "batch", "threads"))
+
+    new = {key(row): row for row in rows}
+    return [new.pop(key(row), row) for row in before] + list(new.values())
+
+
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -190,13 +202,20 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--bf16", action="store_true", help="weights and pictures in bfloat16")
     parser.add_argument("--nets", nargs="+", choices=[case.name for case in CASES], help="default: all")
+    parser.add_argument("--threads", nargs="+", type=int, default=THREADS, help="of a CPU; default: %(default)s")
+    parser.add_argument("--again", action="store_true", help="put the new rows in the place of those in --json's file")
     options = parser.parse_args()
+    if options.again and not (options.json and Path(options.json).is_file()):
+        parser.error("--again: expected --json to name a file with results")
     cases = [QUICK] if options.quick else [case for case in CASES if not options.nets or case.name in options.nets]
-    batches, threads = ((1,), (1,)) if options.quick else (BATCHES, THREADS)
+    batches, threads = ((1,), (1,)) if options.quick else (BATCHES, options.threads)
     dtype = torch.bfloat16 if options.bf16 else torch.float32
     rows = measure(cases, torch.device(options.device), dtype, batches, threads)
     facts = {"device": options.device, "dtype": str(dtype).removeprefix("torch."), "quick": options.quick}
     command = "python -m " + " ".join(["benchmarks.infer", *sys.argv[1:]])
+    if options.again:  # every row is compared within one run: vanilla's rows are replaced with the others
+        before = json.loads(Path(options.json).read_text(encoding="utf-8"))
+        rows, command = replaced(before["rows"], rows), f"{before['command']}; {command}"
     write_result(options.json, {**header(command, **facts), "rows": rows, "fused_to_eager": gains(rows)}, table(rows))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from benchmarks.infer import CASES, QUICK, Settings, gains, nets_of, rows_of, table
+from benchmarks.infer import CASES, QUICK, Settings, gains, nets_of, replaced, rows_of, table
 
 from groupnl.models import zoo_names
 
@@ -60,3 +60,17 @@ def test_a_small_measurement(monkeypatch):
         expected = times[found["variant"], found["mode"]] / times["vanilla", found["mode"]]
         assert found["to_vanilla"] == pytest.approx(expected)
     assert gains(rows).keys() == {"vanilla", "ghost", "sinefm", "groupnl"}
+
+
+def test_rows_that_are_measured_again_take_the_place_of_the_old_ones():
+    def row(net, threads, time):
+        return {"net": net, "variant": "vanilla", "mode": "eager", "batch": 1, "threads": threads, "median_ms": time}
+
+    before = [row("a", 1, 1.0), row("a", 2, 2.0), row("b", 2, 3.0)]
+    found = replaced(before, [row("a", 2, 2.5), row("c", 2, 4.0)])
+    assert [(r["net"], r["threads"], r["median_ms"]) for r in found] == [
+        ("a", 1, 1.0),
+        ("a", 2, 2.5),
+        ("b", 2, 3.0),
+        ("c", 2, 4.0),
+    ]
