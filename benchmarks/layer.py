@@ -122,7 +122,7 @@ def by_case(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Mapping[st
 
 def median_ratio(rows: Sequence[Mapping[str, Any]], form: str, key: str, nets: Sequence[str], peer: str) -> float:
     """Over the sizes of a form such as ``standard-r2``: the least of the nets' figures, divided by the peer's."""
-    ratios = [
+    ratios: list[float] = [
         min(found[name][key] for name in nets) / found[peer][key]
         for case, found in by_case(rows).items()
         if case.startswith(f"{form}-")
