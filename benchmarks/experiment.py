@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from groupnl_device.atomic import write_atomically
-from groupnl_device.bench import hardware
+from groupnl_device.hardware import hardware
 
 PACKAGES = ("groupnl", "torch", "timm")
 

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 from groupnl_device.atomic import write_atomically
-from groupnl_device.bench import hardware
+from groupnl_device.hardware import hardware
 
 PACKAGES = ("torch", "timm", "accelerate", "onnx", "onnxruntime", "numpy", "hypothesis")
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from groupnl_device.atomic import write_atomically
-from groupnl_device.bench import hardware
+from groupnl_device.hardware import hardware
 
 IMPORTS = {
     "groupnl_device": "import groupnl_device",

@@ -185,3 +185,13 @@ def build():
 def external():
     """``external_tensor``, for tests that write graphs."""
     return external_tensor
+
+
+@pytest.fixture
+def two_forms(net: TinyNet) -> bytes:
+    """A bundle of the same graph as three forms, of which the one in the middle is for a runtime that is nowhere."""
+    manifest = net.manifest()
+    (plain,) = manifest["artifacts"]
+    absent = {**plain, "runtime": "toaster", "requires": {}}
+    manifest["artifacts"] = [plain, absent, {**plain, "form": "other"}]
+    return assemble(manifest, net.entries())

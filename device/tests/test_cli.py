@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,15 @@ from PIL import Image
 
 from groupnl_device.bundle import Bundle
 from groupnl_device.cli import main
+from groupnl_device.cold_start import ColdStart
+from groupnl_device.power import MeterError
 from groupnl_device.runtime import Session
+
+START = ColdStart(cold_start_ms=2.0, load_ms=1.0, peak_memory_bytes=None)
+
+
+def stopped(*_: object) -> None:
+    raise MeterError("the meter stopped")
 
 
 @pytest.fixture
@@ -60,12 +69,56 @@ def test_json_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not list(folder.glob("*.tmp"))
 
 
+QUICK = ["--runs", "5", "--warmup", "0", "--energy-seconds", "0"]
+
+
 def test_bench(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["bench", str(folder / "tiny.gnl"), "--runs", "5", "--warmup", "0"]
-    assert main([*arguments, "--json", str(folder / "bench.json")]) == 0
+    arguments = ["bench", str(folder / "tiny.gnl"), *QUICK]
+    assert main([*arguments, "--threads", "1", "2", "--json", str(folder / "bench.json")]) == 0
     result = json.loads((folder / "bench.json").read_text())
     assert (result["runs"], result["threads"]) == (5, 1)
+    assert [row["threads"] for row in result["rows"]] == [1, 2]
+    assert 0 < result["load_ms"] < result["cold_start_ms"]
     assert "not timed" in capsys.readouterr().out
+
+
+def test_bench_json_on_stdout_is_all_there_is(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("groupnl_device.hardware.usable_cores", lambda: 2)
+    monkeypatch.setattr("groupnl_device.bench.measure", lambda *_, **__: START)
+    arguments = ["bench", str(folder / "tiny.gnl"), *QUICK, "--threads", "all", "--compare", "--json", "-"]
+    assert main(arguments) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert [row["threads"] for row in json.loads(captured.out)["rows"]] == [1, 2]
+
+
+def test_bench_with_a_meter(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groupnl_device.bench.measure", lambda *_, **__: START)
+    begin = time.time() - 5
+    samples = [f"{begin + t / 50},{2.0}" for t in range(3000)]  # a minute: also of what is to come
+    (folder / "power.csv").write_text("\n".join(["time,power_w", *samples]) + "\n")
+    arguments = ["bench", str(folder / "tiny.gnl"), "--runs", "5", "--energy-seconds", "0.3"]
+    assert main([*arguments, "--meter", str(folder / "power.csv"), "--json", str(folder / "bench.json")]) == 0
+    result = json.loads((folder / "bench.json").read_text())
+    assert result["idle_w"] == pytest.approx(2.0, rel=1e-3)
+    assert result["energy_mj"] == pytest.approx(0.0, abs=1e-3 * result["energy_with_idle_mj"])
+    assert result["power_w"] == pytest.approx(2.0, rel=1e-3)
+    assert "what the external meter is wired to (power.csv); idle power, 2.00 W" in capsys.readouterr().out
+
+
+def test_a_meter_that_stops_is_a_result_that_failed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groupnl_device.bench.measure", lambda *_, **__: START)
+    monkeypatch.setattr("groupnl_device.bench.measure_energy", stopped)
+    begin = time.time() - 5
+    samples = [f"{begin + t / 50},{2.0}" for t in range(3000)]
+    (folder / "power.csv").write_text("\n".join(["time,power_w", *samples]) + "\n")
+    arguments = ["bench", str(folder / "tiny.gnl"), "--runs", "5", "--energy-seconds", "0.3"]
+    assert main([*arguments, "--meter", str(folder / "power.csv"), "--json", str(folder / "bench.json")]) == 1
+    result = json.loads((folder / "bench.json").read_text())
+    assert (result["energy_mj"], result["energy_reason"]) == (None, "the meter stopped")
+    assert result["latency_ms_median"] > 0
 
 
 @pytest.mark.parametrize(
@@ -82,6 +135,10 @@ def test_bench(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "{}/tiny.gnl", "{}/photos", "--threads", "5000"], "threads=5000"),
         (["bench", "{}/cut.gnl"], "cut.gnl: the end of the archive is missing"),
         (["bench", "{}/tiny.gnl", "--warmup", "-1"], "warmup=-1"),
+        (["bench", "{}/tiny.gnl", "--threads", "1", "5000"], "threads=5000"),
+        (["bench", "{}/tiny.gnl", "--energy-seconds", "-2"], "energy_seconds=-2"),
+        (["bench", "{}/tiny.gnl", "--meter", "{}/absent.csv"], "absent.csv: No such file"),
+        (["bench", "{}/tiny.gnl", "--meter", "{}/photos/notes.txt"], "notes.txt: no column time"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -98,7 +155,19 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert message in line
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["run"], ["run", "x.gnl"], ["bench", "x.gnl", "--runs", "0"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["run"],
+        ["run", "x.gnl"],
+        ["bench", "x.gnl", "--runs", "0"],
+        ["bench", "x.gnl", "--threads", "0"],
+        ["bench", "x.gnl", "--threads", "some"],
+        ["bench", "--threads", "2", "x.gnl"],
+    ],
+)
 def test_bad_usage_is_exit_code_2(arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as error:
         main(arguments)

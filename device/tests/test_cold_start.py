@@ -20,6 +20,13 @@ def test_a_cold_start_is_measured_in_another_process(bundle_bytes: bytes, tmp_pa
         assert 10 * 2**20 < memory < 500 * 2**20
 
 
+def test_the_form_can_be_chosen(two_forms: bytes, tmp_path: Path) -> None:
+    (tmp_path / "forms.gnl").write_bytes(two_forms)
+    assert measure(tmp_path / "forms.gnl", artifact=2, repeats=1)["load_ms"] > 0
+    with pytest.raises(BundleError, match="toaster/plain/float32: this runtime is unknown here"):
+        measure(tmp_path / "forms.gnl", artifact=1, repeats=1)
+
+
 def test_failures_say_why(tmp_path: Path) -> None:
     (tmp_path / "cut.gnl").write_bytes(b"PK\3\4" + bytes(50))
     with pytest.raises(BundleError, match=r"cold start failed: .*end of the archive is missing"):

@@ -13,7 +13,7 @@ from groupnl_device.bundle import Bundle
 from groupnl_device.errors import BundleError, InvalidManifestError, NoRunnableArtifactError
 from groupnl_device.manifest import Artifact
 from groupnl_device.onnxruntime_adapter import OnnxRuntime, _numbers
-from groupnl_device.runtime import Session, softmax
+from groupnl_device.runtime import Session, obstacle_to, softmax
 
 
 @pytest.fixture
@@ -218,3 +218,17 @@ def test_explicit_pairs_give_the_same_net(net, build) -> None:
     images = noise(2)
     found = Session(Bundle.from_bytes(build(document, entries))).logits(images)
     np.testing.assert_allclose(found, net.logits(images), rtol=0, atol=2e-6)
+
+
+def test_a_form_is_chosen_by_the_caller(two_forms: bytes) -> None:
+    bundle = Bundle.from_bytes(two_forms)
+    plain, toaster, other = bundle.manifest.artifacts
+    assert Session(bundle).artifact is plain
+    assert Session(bundle, artifact=other).artifact is other
+    with pytest.raises(NoRunnableArtifactError, match="toaster/plain/float32: this runtime is unknown here"):
+        Session(bundle, artifact=toaster)
+
+
+def test_what_stands_in_the_way(two_forms: bytes) -> None:
+    artifacts = Bundle.from_bytes(two_forms).manifest.artifacts
+    assert [obstacle_to(artifact) for artifact in artifacts] == [None, "this runtime is unknown here", None]

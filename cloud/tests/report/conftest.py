@@ -69,3 +69,49 @@ def comparison():
         }
 
     return make
+
+
+@pytest.fixture
+def bench():
+    """Make what groupnl-device bench writes: a row for each of ``threads`` and ``forms``; other keys are replaced."""
+
+    def make(processor="Board 4", threads=(1, 2), forms=("plain",), energy_mj=None, **changes):
+        rows = [
+            {
+                "artifact": f"onnxruntime/{form}/float32",
+                "runtime": "onnxruntime 1.22.0",
+                "threads": count,
+                "latency_ms_median": 12.0 / count / (place + 1),
+                "latency_ms_p90": 13.0 / count / (place + 1),
+                "latency_ms_p99": 14.5 / count / (place + 1),
+                "images_per_second": 80.0 * count * (place + 1),
+                "latency_spread": 0.04 * count,
+                "block_medians_ms": [11.9 / count / (place + 1), 12.1 / count / (place + 1)],
+                "ratio_to_first": 1 / (place + 1),
+                "cold_start_ms": 345.6,
+                "peak_memory_bytes": 64 * 2**20,
+                "energy_mj": energy_mj,
+                "energy_reason": None if energy_mj else "no counters",
+            }
+            for place, form in enumerate(forms)
+            for count in threads
+        ]
+        return {
+            "kind": "bench",
+            "model": "resnet8",
+            "model_bytes": 238_269,
+            "manifest_sha256": "5e1a7c4f" + "0" * 56,
+            **rows[0],
+            "rows": rows,
+            "energy_covers": "the whole board" if energy_mj else None,
+            "idle_w": 2.5 if energy_mj else None,
+            "left_out": {},
+            "notes": [],
+            "settings": {"runs": 200, "warmup": 20, "compare": len(forms) > 1},
+            "hardware": {"processor": processor, "machine": "arm", "usable_cores": 4, "system": "Linux"},
+            "versions": {"python": "3.11.2", "runtime": "onnxruntime 1.22.0", "groupnl-device": "0.1.0"},
+            "date": "2026-11-23",
+            **changes,
+        }
+
+    return make

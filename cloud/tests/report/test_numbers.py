@@ -2,7 +2,7 @@
 
 import pytest
 
-from groupnl.report.numbers import p_value, percent, points
+from groupnl.report.numbers import p_value, percent, points, three_digits
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -19,3 +19,20 @@ def test_shares_and_differences():
 )
 def test_p_values(p, text):
     assert p_value(p) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.012345, "0.0123"),
+        (0.9996, "1.00"),
+        (9.996, "10.0"),
+        (12.34, "12.3"),
+        (999.6, "1,000"),
+        (12_345.6, "12,346"),
+        (-0.5, f"{MINUS}0.500"),
+    ],
+)
+def test_three_digits_and_no_exponent(value, text):
+    assert three_digits(value) == text

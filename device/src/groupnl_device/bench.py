@@ -1,150 +1,191 @@
-"""Latency of a bundle on this device: single stream as in MLPerf Tiny (one picture at a time, the median)."""
+"""Measures a bundle on this device: single stream as in MLPerf Tiny, one picture at a time, the median."""
 
-import math
-import os
+import hashlib
 import platform
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter_ns
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import groupnl_device
 from groupnl_device.bundle import Bundle
-from groupnl_device.cold_start import measure
-from groupnl_device.manifest import Manifest
-from groupnl_device.runtime import Session
+from groupnl_device.cold_start import ColdStart, measure
+from groupnl_device.energy import AtRest, Energy, measure_at_rest, measure_energy
+from groupnl_device.errors import BundleError
+from groupnl_device.hardware import hardware
+from groupnl_device.latency import summarize
+from groupnl_device.measurement import Measurement, Row, Settings
+from groupnl_device.noise import noise
+from groupnl_device.power import MeterError
+from groupnl_device.runtime import choose, obstacle_to
+from groupnl_device.turns import Case, time_in_turns
+
+Say = Callable[[str], object]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One run of the benchmark.
-
-    Times are of the net alone: reading a picture, normalising it and the softmax are not timed.
-
-    Attributes:
-        model: Name in the manifest.
-        model_bytes: Size of the bundle.
-        artifact: runtime/form/precision that was run.
-        threads: Of the runtime.
-        runs: Timed runs, one picture each.
-        warmup: Untimed runs before.
-        latency_ms_median: Of one run.
-        latency_ms_p90: 90 % of the runs took at most this (nearest rank).
-        latency_ms_min: The fastest run.
-        latency_ms_mean: Mean of all runs.
-        cold_start_ms: From starting a new process to its first answer (median of 3).
-        load_ms: The part of it from opening the bundle to a net that is ready.
-        peak_memory_bytes: Of that process, interpreter and runtime included.
-        hardware: Processor, its kind, cores that this process may use, operating system.
-        versions: Of Python and the packages involved.
-    """
-
-    model: str
-    model_bytes: int
-    artifact: str
-    threads: int
-    runs: int
-    warmup: int
-    latency_ms_median: float
-    latency_ms_p90: float
-    latency_ms_min: float
-    latency_ms_mean: float
-    cold_start_ms: float
-    load_ms: float
-    peak_memory_bytes: int | None
-    hardware: dict[str, str | int]
-    versions: dict[str, str]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain JSON values."""
-        return asdict(self)
-
-
-def bench(path: str | Path, *, threads: int = 1, runs: int = 200, warmup: int = 20) -> Measurement:
+def bench(
+    path: str | Path, settings: Settings | None = None, *, power_log: Path | None = None, say: Say = lambda _: None
+) -> Measurement:
     """Measure a bundle.
 
     Args:
         path: The bundle.
-        threads: Of the runtime, at least 1.
-        runs: Timed runs, at least 1.
-        warmup: Untimed runs before, at least 0.
+        settings: How.
+        power_log: File of an external meter, see :class:`groupnl_device.power_log.PowerLog`.
+        say: Told what is measured now.
 
     Raises:
-        ValueError: A count is out of range.
+        ValueError: The meter's file cannot be used.
         BundleError: The bundle cannot be run.
-        OSError: The file cannot be opened.
+        OSError: A file cannot be opened.
     """
-    for name, value, least in (("runs", runs, 1), ("warmup", warmup, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"{name}={value!r}: expected an integer of at least {least}")
+    settings = settings or Settings()
+    if power_log is not None and not settings.energy_seconds:
+        raise ValueError("a meter's file is given, but energy_seconds=0: leave one of them out")
     bundle = Bundle.open(path)
-    session = Session(bundle, threads=threads)
-    start = measure(path, threads=threads)
-    times = _time(session, noise(bundle.manifest), runs, warmup)
-    artifact = session.artifact
+    places, left_out = _artifacts(bundle, compare=settings.compare)
+    at_rest, no_energy = _at_rest(settings.energy_seconds, power_log, say)
+    cases = [Case(place, threads) for place in places for threads in settings.threads]
+    starts = _cold_starts(path, bundle, cases, left_out, say)
+    cases = list(starts)
+    images = noise(bundle.manifest)
+    say(f"latency, {len(cases)} {'case' if len(cases) == 1 else 'cases in turns'}")
+    times = time_in_turns(bundle, cases, images, runs=settings.runs, warmup=settings.warmup)
+    latencies = [summarize(blocks, batch=images.shape[0]) for blocks in times]
+    energies: list[tuple[Energy | None, str | None]] = [(None, no_energy)] * len(cases)
+    if at_rest is not None:
+        energies = [_energy(bundle, case, images, at_rest, settings, say) for case in cases]
+    rows: list[Row] = []
+    for case, latency, (energy, reason) in zip(cases, latencies, energies, strict=True):
+        runtime, artifact = choose(bundle, [bundle.manifest.artifacts[case.artifact]])
+        first = next(other for one, other in zip(cases, latencies, strict=True) if one.threads == case.threads)
+        rows.append(
+            Row(
+                artifact=artifact.label,
+                runtime=f"{runtime.name} {runtime.version()}",
+                threads=case.threads,
+                latency=latency,
+                ratio_to_first=latency.latency_ms_median / first.latency_ms_median,
+                start=starts[case],
+                energy=energy,
+                energy_reason=reason,
+            )
+        )
+    machine = hardware()
     return Measurement(
         model=bundle.manifest.name,
         model_bytes=bundle.size_bytes,
-        artifact=f"{artifact.runtime}/{artifact.form}/{artifact.precision}",
-        threads=threads,
-        runs=runs,
-        warmup=warmup,
-        latency_ms_median=float(np.median(times)),
-        latency_ms_p90=times[math.ceil(0.9 * len(times)) - 1],
-        latency_ms_min=times[0],
-        latency_ms_mean=float(np.mean(times)),
-        **start,
-        hardware=hardware(),
+        manifest_sha256=hashlib.sha256(bundle.manifest.to_json()).hexdigest(),
+        settings=settings,
+        rows=tuple(rows),
+        left_out=left_out,
+        at_rest=at_rest,
+        notes=tuple(_notes(rows, settings, int(machine["usable_cores"]))),
+        hardware=machine,
         versions={
             "groupnl-device": groupnl_device.__version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
-            "runtime": session.runtime,
+            "runtime": rows[0].runtime,
         },
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
     )
 
 
-def noise(manifest: Manifest) -> NDArray[np.float32]:
-    """One normalised picture of fixed random pixels, shape (1, C, H, W): the time does not depend on what it shows."""
-    shape = (manifest.input_shape[0] or 1, *manifest.preprocessing.input_size)
-    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return manifest.preprocessing.normalize(pixels)
+def _artifacts(bundle: Bundle, *, compare: bool) -> tuple[list[int], dict[str, str]]:
+    """Places of what is measured, and of the others the label and what stands in the way.
+
+    Raises:
+        NoRunnableArtifactError: Nothing runs here.
+    """
+    artifacts = bundle.manifest.artifacts
+    _, chosen = choose(bundle)
+    if not compare:
+        return [next(place for place, artifact in enumerate(artifacts) if artifact is chosen)], {}
+    obstacles = [obstacle_to(artifact) for artifact in artifacts]
+    pairs = zip(artifacts, obstacles, strict=True)
+    left_out = {artifact.label: obstacle for artifact, obstacle in pairs if obstacle is not None}
+    return [place for place, obstacle in enumerate(obstacles) if obstacle is None], left_out
 
 
-def hardware() -> dict[str, str | int]:
-    """What this runs on; nothing that identifies the machine or its owner."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {
-        "processor": _processor(),
-        "machine": platform.machine(),
-        "usable_cores": usable,
-        "system": platform.system(),
-    }
+def _cold_starts(
+    path: str | Path, bundle: Bundle, cases: Sequence[Case], left_out: dict[str, str], say: Say
+) -> dict[Case, ColdStart]:
+    """The cold start of every case that loads; a comparison goes on without the others, which ``left_out`` then names.
+
+    Raises:
+        BundleError: None loads.
+    """
+    starts: dict[Case, ColdStart] = {}
+    for case in cases:
+        say(f"cold start, {_words(bundle, case)}")
+        try:
+            starts[case] = measure(path, threads=case.threads, artifact=case.artifact)
+        except BundleError as error:
+            if len({case.artifact for case in cases}) == 1:
+                raise
+            left_out[bundle.manifest.artifacts[case.artifact].label] = str(error)
+    if not starts:
+        raise BundleError(f"no form loads here ({'; '.join(left_out.values())})")
+    return starts
 
 
-def _time(session: Session, images: NDArray[np.float32], runs: int, warmup: int) -> list[float]:
-    """Milliseconds of each run, sorted."""
-    for _ in range(warmup):
-        session.logits(images)
-    times = []
-    for _ in range(runs):
-        begin = perf_counter_ns()
-        session.logits(images)
-        times.append((perf_counter_ns() - begin) / 1e6)
-    return sorted(times)
+def _at_rest(seconds: float, power_log: Path | None, say: Say) -> tuple[AtRest | None, str | None]:
+    """The meter and the power at rest, or why there is none.
 
-
-def _processor() -> str:
+    Raises:
+        ValueError: A meter's file was given and does not tell.
+    """
+    if not seconds:
+        return None, "not measured, as asked (energy_seconds=0)"
+    say(f"power at rest, {seconds:g} s")
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    for wanted in ("Model", "model name"):  # single-board computers name the board, which says more than their core
-        for line in lines:
-            name, _, value = line.partition(":")
-            if name.strip() == wanted and value.strip():
-                return value.strip()
-    return platform.processor() or "unknown"
+        return measure_at_rest(seconds, power_log), None
+    except MeterError as error:
+        if power_log is not None:
+            raise ValueError(str(error)) from error
+        return None, str(error)
+
+
+def _energy(
+    bundle: Bundle, case: Case, images: NDArray[np.float32], at_rest: AtRest, settings: Settings, say: Say
+) -> tuple[Energy | None, str | None]:
+    """The energy, or why it cannot be told: what was measured before is worth keeping."""
+    say(f"energy, {_words(bundle, case)}")
+    session = case.load(bundle)
+    for _ in range(settings.warmup):
+        session.logits(images)
+    try:
+        return measure_energy(at_rest, lambda: session.logits(images), settings.energy_seconds), None
+    except MeterError as error:
+        return None, str(error)
+
+
+def _notes(rows: Sequence[Row], settings: Settings, cores: int) -> list[str]:
+    notes = []
+    if noisy := [row for row in rows if row.latency.is_noisy]:
+        which = "; ".join(f"{_row_words(row)} ({row.latency.latency_spread:.0%})" for row in noisy)
+        notes.append(
+            f"noisy, the medians of repeated blocks lie far apart: {which}. A smaller difference than that means "
+            "nothing; close other programs, let the device cool, use more runs"
+        )
+    notes += [
+        f"{_row_words(row)}: not more power than at rest, so the energy is below what this meter can tell"
+        for row in rows
+        if row.energy is not None and row.energy.energy_mj <= 0
+    ]
+    if settings.runs < 100:
+        notes.append(f"p99 of {settings.runs} runs is the slowest run: use 100 runs or more")
+    if max(settings.threads) > cores:
+        notes.append(f"{max(settings.threads)} threads on {cores} usable core{'s' if cores > 1 else ''}")
+    return notes
+
+
+def _words(bundle: Bundle, case: Case) -> str:
+    return f"{bundle.manifest.artifacts[case.artifact].label}, threads {case.threads}"
+
+
+def _row_words(row: Row) -> str:
+    return f"{row.artifact}, {row.threads} thread{'s' if row.threads > 1 else ''}"

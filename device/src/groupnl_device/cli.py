@@ -18,8 +18,9 @@ _RUN_EXAMPLE = """example:
   groupnl-device run model.gnl cat.png photos/ --top 3
   groupnl-device run model.gnl photos/ --json - > answers.json"""
 _BENCH_EXAMPLE = """example:
-  groupnl-device bench model.gnl --threads 1
-  groupnl-device bench model.gnl --runs 1000 --json bench.json"""
+  groupnl-device bench model.gnl --threads 1 2 4 --json bench.json
+  groupnl-device bench model.gnl --threads all --compare
+  groupnl-device bench model.gnl --meter power.csv --energy-seconds 20"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,19 +61,44 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser(
         "bench",
-        help="measure latency, cold start and memory",
-        description="Measure one picture at a time: latency of the net alone (reading and normalising a picture are "
-        "not timed), cold start and peak memory in a process of its own.",
+        help="measure latency, throughput, cold start, memory and energy",
+        description="Measure one picture at a time: latency of the net alone (reading and normalising a picture\n"
+        "are not timed), cold start and peak memory in a process of its own, and energy where the\n"
+        "machine or a meter tells it.",
         epilog=_BENCH_EXAMPLE,
         formatter_class=raw,
     )
     bench.set_defaults(command=_bench)
     bench.add_argument("bundle", metavar="MODEL.gnl", help="the bundle")
-    bench.add_argument("--runs", metavar="R", type=_count, default=200, help="timed runs (default: 200)")
+    bench.add_argument("--runs", metavar="R", type=_count, default=200, help="timed runs of a row (default: 200)")
     bench.add_argument("--warmup", metavar="W", type=int, default=20, help="untimed runs before (default: 20)")
-
+    bench.add_argument(
+        "--threads",
+        metavar="N",
+        type=_count_or_all,
+        nargs="+",
+        default=[1],
+        help="of the runtime, one after the other; all is 1, 2, 3, 4 and on by doubling to the cores there are "
+        "(default: 1)",
+    )
+    bench.add_argument(
+        "--compare", action="store_true", help="measure every form in the bundle that runs here, in turns"
+    )
+    bench.add_argument(
+        "--energy-seconds",
+        metavar="S",
+        type=float,
+        default=5.0,
+        help="how long to measure the power, at rest and in every row; 0: no energy (default: 5)",
+    )
+    bench.add_argument(
+        "--meter",
+        metavar="FILE.csv",
+        type=Path,
+        help="what an external meter logs meanwhile: columns time (s, since 1970 or of the monotonic clock), power_w",
+    )
+    run.add_argument("--threads", metavar="N", type=_count, default=1, help="of the runtime (default: 1)")
     for command in (run, bench):
-        command.add_argument("--threads", metavar="N", type=_count, default=1, help="of the runtime (default: 1)")
         command.add_argument(
             "--json",
             metavar="FILE",
@@ -86,6 +112,12 @@ def _count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text}: expected at least 1")
     return value
+
+
+def _count_or_all(text: str) -> int | str:
+    if text != "all" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: expected numbers of threads, or all; the bundle goes before them")
+    return text if text == "all" else _count(text)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -118,19 +150,34 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _bench(arguments: argparse.Namespace) -> int:
     from groupnl_device.bench import bench
+    from groupnl_device.bench_text import lines_of
+    from groupnl_device.hardware import usable_cores
+    from groupnl_device.measurement import Settings
+    from groupnl_device.turns import counts_up_to
 
-    result = bench(arguments.bundle, threads=arguments.threads, runs=arguments.runs, warmup=arguments.warmup)
+    threads = [
+        number
+        for given in arguments.threads
+        for number in (counts_up_to(usable_cores()) if given == "all" else [given])
+    ]
+    settings = Settings(
+        threads=tuple(dict.fromkeys(threads)),
+        runs=arguments.runs,
+        warmup=arguments.warmup,
+        compare=arguments.compare,
+        energy_seconds=arguments.energy_seconds,
+    )
+    result = bench(arguments.bundle, settings, power_log=arguments.meter, say=_tell)
     if arguments.json != "-":
-        memory = result.peak_memory_bytes
-        threads = f"{result.threads} thread{'s' if result.threads > 1 else ''}"
-        print(f"model        {result.model}, {result.model_bytes:,} bytes, {result.artifact}")
-        print(f"latency      median {result.latency_ms_median:.3f} ms, p90 {result.latency_ms_p90:.3f} ms")
-        print(f"             ({threads}, {result.runs} runs of one picture; pre- and post-processing not timed)")
-        print(f"cold start   {result.cold_start_ms:.0f} ms from starting a process to its first answer")
-        print(f"peak memory  {'not available on this system' if memory is None else f'{memory / 2**20:.1f} MiB'}")
-        print(f"device       {result.hardware['processor']} ({result.hardware['machine']})")
+        print("\n".join(lines_of(result)))
     _write_json(arguments.json, result.to_dict())
-    return 0
+    return 1 if arguments.meter and any(row.energy is None for row in result.rows) else 0
+
+
+def _tell(what: str) -> None:
+    """What is going on, to a person who waits."""
+    if sys.stderr.isatty():
+        print(f"... {what}", file=sys.stderr, flush=True)
 
 
 def _picture_files(paths: Sequence[Path]) -> Iterator[Path]:

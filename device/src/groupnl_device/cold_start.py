@@ -25,8 +25,14 @@ class ColdStart(TypedDict):
     peak_memory_bytes: int | None
 
 
-def measure(path: str | Path, *, threads: int = 1, repeats: int = 3) -> ColdStart:
+def measure(path: str | Path, *, threads: int = 1, artifact: int | None = None, repeats: int = 3) -> ColdStart:
     """Start, load, answer once, in fresh processes; the median of each figure. The files are in the system's cache.
+
+    Args:
+        path: The bundle.
+        threads: Of the runtime.
+        artifact: Place in the manifest; by default the first that runs here.
+        repeats: Processes.
 
     Raises:
         BundleError: The bundle cannot be run.
@@ -35,6 +41,7 @@ def measure(path: str | Path, *, threads: int = 1, repeats: int = 3) -> ColdStar
     for _ in range(repeats):
         # -P: the working directory is no place to import from
         command = [sys.executable, "-P", "-m", "groupnl_device.cold_start", str(path), str(threads)]
+        command += [] if artifact is None else [str(artifact)]
         begin = perf_counter_ns()
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             line = process.stdout.readline() if process.stdout else ""  # the answer's line: the moment that counts
@@ -72,13 +79,14 @@ def peak_memory_bytes() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _child(path: str, threads: int) -> None:
+def _child(path: str, threads: int, artifact: int | None) -> None:
     begin = perf_counter_ns()
-    from groupnl_device.bench import noise
     from groupnl_device.bundle import Bundle
+    from groupnl_device.noise import noise
     from groupnl_device.runtime import Session
 
-    session = Session(Bundle.open(path), threads=threads)
+    bundle = Bundle.open(path)
+    session = Session(bundle, threads, None if artifact is None else bundle.manifest.artifacts[artifact])
     loaded = perf_counter_ns()
     session.logits(noise(session.bundle.manifest))
     print(
@@ -89,6 +97,6 @@ def _child(path: str, threads: int) -> None:
 
 if __name__ == "__main__":
     try:
-        _child(sys.argv[1], int(sys.argv[2]))
+        _child(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None)
     except (BundleError, OSError, ValueError) as error:
         sys.exit(str(error))

@@ -78,6 +78,11 @@ class Artifact:
     requires: Mapping[str, str]
     agreement: Figures
 
+    @property
+    def label(self) -> str:
+        """As people see it: runtime/form/precision."""
+        return f"{self.runtime}/{self.form}/{self.precision}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class SelfTest:

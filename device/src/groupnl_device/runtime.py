@@ -1,5 +1,6 @@
 """Runs a bundle: takes the first artifact that this device can execute, and hides which runtime does it."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -52,9 +53,10 @@ class Session:
     Args:
         bundle: A verified bundle.
         threads: Of the runtime, at least 1.
+        artifact: One of the bundle's; by default the first that runs here.
 
     Attributes:
-        artifact: The form that was chosen.
+        artifact: The form that runs.
         runtime: Name and version of what executes it.
 
     Raises:
@@ -63,10 +65,9 @@ class Session:
         BundleError: The artifact is not what its runtime accepts.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
-        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
-            raise ValueError(f"threads={threads!r}: expected an integer from 1 to {MAX_THREADS}")
-        runtime, self.artifact = choose(bundle)
+    def __init__(self, bundle: Bundle, threads: int = 1, artifact: Artifact | None = None) -> None:
+        check_threads(threads)
+        runtime, self.artifact = choose(bundle, None if artifact is None else [artifact])
         self.bundle = bundle
         self.threads = threads
         self.runtime = f"{runtime.name} {runtime.version()}"
@@ -135,21 +136,43 @@ class Session:
         return difference
 
 
-def choose(bundle: Bundle) -> tuple[Runtime, Artifact]:
+def check_threads(threads: int) -> None:
+    """Refuse a number of threads that no runtime can be given.
+
+    Raises:
+        ValueError: It is no integer from 1 to 1024.
+    """
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        raise ValueError(f"threads={threads!r}: expected an integer from 1 to {MAX_THREADS}")
+
+
+def choose(bundle: Bundle, artifacts: Sequence[Artifact] | None = None) -> tuple[Runtime, Artifact]:
     """The first artifact that runs here.
+
+    Args:
+        bundle: A verified bundle.
+        artifacts: To choose from, by default all of the bundle.
 
     Raises:
         NoRunnableArtifactError: There is none.
     """
-    known = {runtime.name: runtime for runtime in RUNTIMES}
     reasons = []
-    for artifact in bundle.manifest.artifacts:
-        runtime = known.get(artifact.runtime)
-        obstacle = "this runtime is unknown here" if runtime is None else runtime.obstacle(artifact)
+    for artifact in bundle.manifest.artifacts if artifacts is None else artifacts:
+        runtime, obstacle = _runtime_of(artifact), obstacle_to(artifact)
         if runtime is not None and obstacle is None:
             return runtime, artifact
-        reasons.append(f"{artifact.runtime}/{artifact.form}/{artifact.precision}: {obstacle}")
+        reasons.append(f"{artifact.label}: {obstacle}")
     raise NoRunnableArtifactError(f"nothing in this bundle runs here ({'; '.join(reasons)})")
+
+
+def obstacle_to(artifact: Artifact) -> str | None:
+    """Why an artifact cannot run here, or None if it can."""
+    runtime = _runtime_of(artifact)
+    return "this runtime is unknown here" if runtime is None else runtime.obstacle(artifact)
+
+
+def _runtime_of(artifact: Artifact) -> Runtime | None:
+    return next((runtime for runtime in RUNTIMES if runtime.name == artifact.runtime), None)
 
 
 def softmax(logits: Logits) -> NDArray[np.float32]:

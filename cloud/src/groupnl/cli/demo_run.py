@@ -29,7 +29,7 @@ from groupnl.export import export_bundle
 from groupnl.report import draw_maps, verdicts
 from groupnl.training import TrainConfig, train
 from groupnl_device.atomic import write_atomically
-from groupnl_device.bench import hardware
+from groupnl_device.hardware import hardware
 from groupnl_device.preprocessing import Preprocessing
 
 NETS = ("resnet8", "groupnl_resnet8")
@@ -186,9 +186,10 @@ def _agreement(
 
 def _measure_latency(nets: dict[str, dict[str, Any]], out: Path) -> None:
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in nets}
+    options = ["--threads", "1", "--runs", "300", "--energy-seconds", "0"]
     for _ in range(BENCH_ROUNDS):
         for name in nets:
-            rounds[name].append(run_device(["bench", str(out / f"{name}.gnl"), "--threads", "1", "--runs", "300"]))
+            rounds[name].append(run_device(["bench", str(out / f"{name}.gnl"), *options]))
     for name, measured in rounds.items():
         measured.sort(key=lambda one: float(one["latency_ms_median"]))
         middle = measured[BENCH_ROUNDS // 2]

@@ -1,4 +1,4 @@
-"""``groupnl report``: the page and the pictures that compare nets, made from what other commands measured."""
+"""``groupnl report``: pages and pictures that compare nets, or devices, made from what other commands measured."""
 
 import json as json_format
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,8 @@ import typer
 from rich.table import Table
 
 from groupnl.cli.output import JsonOption, Output
+from groupnl.cli.report_devices import report_devices
+from groupnl.cli.told_apart import told_apart
 
 if TYPE_CHECKING:
     from groupnl.report import NetFigures
@@ -22,7 +24,8 @@ def report(
         typer.Argument(
             metavar="RESULT.json...",
             help="What groupnl evaluate --json wrote for each net, the one to compare with first; also what groupnl "
-            "train --json wrote. Or alone the results.json of groupnl demo.",
+            "train --json wrote. Or alone the results.json of groupnl demo. Or what groupnl-device bench --json wrote "
+            "on each device.",
         ),
     ],
     out: Annotated[
@@ -38,7 +41,9 @@ def report(
     ] = None,
     name: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="What to call each net, in their order. Default: as the results call them."),
+        typer.Option(
+            metavar="NAME", help="What to call each net or device, in their order. Default: as they are called."
+        ),
     ] = None,
     radar: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"Draw the accuracy under each corruption. {_PICTURE}")
@@ -49,14 +54,21 @@ def report(
     title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
     json: JsonOption = None,
 ) -> None:
-    """Compare nets on a self-contained HTML page, or in pictures for use elsewhere.
+    """Compare nets, or devices, on a self-contained HTML page, or nets in pictures for use elsewhere.
 
     Example: [bold]groupnl report vanilla.json groupnl.json --out report.html --radar radar.png[/bold]
+
+    Devices: [bold]groupnl report pi.json jetson.json --name "Pi 4" --name Orin --out devices.html[/bold]
     """
     with Output(json).words() as output:
         for option, picture in (("--radar", radar), ("--curves", curves)):
             _check_picture(option, picture)
         records = [(path, _read(path)) for path in results]
+        if _are_of_devices(records):
+            if answers or radar or curves:
+                raise ValueError("--answers, --radar and --curves are for nets; a page of devices takes --name only")
+            report_devices(records, name or [], out or Path("report.html"), title, output)
+            return
         if "nets" in records[0][1]:
             if len(records) > 1 or answers or name or radar or curves:
                 raise ValueError(f"{results[0]} is of groupnl demo: it makes a page alone, with --out and --title only")
@@ -146,28 +158,11 @@ def _named(nets: Sequence[tuple[Path, "NetFigures"]], names: Sequence[str]) -> l
     """Nets by the names given; without any, those that share a name get what tells their files apart as well."""
     from dataclasses import replace
 
-    if names:
-        if len(names) != len(nets):
-            raise ValueError(
-                f"{len(names)} --name for {len(nets)} nets: give one for each net, in the order of the files"
-            )
-        return [replace(net, name=name) for name, (_, net) in zip(names, nets, strict=True)]
-    found = []
-    for path, net in nets:
-        alike = [other for other, another in nets if another.name == net.name]
-        found.append(replace(net, name=f"{net.name} ({_difference(path, alike)})") if len(alike) > 1 else net)
-    return found
-
-
-def _difference(path: Path, alike: Sequence[Path]) -> str:
-    """The file's name, or where the names are the same the part of the path that is not: ``a`` of ``runs/a/x.json``."""
-    if len({other.stem for other in alike}) == len(alike):
-        return path.stem
-    parts, others = path.with_suffix("").parts, [other.with_suffix("").parts for other in alike]
-    shortest = min(map(len, others))
-    first = next((k for k in range(shortest) if any(other[k] != parts[k] for other in others)), shortest)
-    last = next((k for k in range(shortest - first) if any(other[-1 - k] != parts[-1 - k] for other in others)), 0)
-    return "/".join(parts[first : len(parts) - last]) or path.stem
+    if not names:
+        names = told_apart([(path, net.name) for path, net in nets])
+    elif len(names) != len(nets):
+        raise ValueError(f"{len(names)} --name for {len(nets)} nets: give one for each net, in the order of the files")
+    return [replace(net, name=name) for name, (_, net) in zip(names, nets, strict=True)]
 
 
 def _table(nets: Sequence["NetFigures"]) -> Table:
@@ -181,6 +176,19 @@ def _table(nets: Sequence["NetFigures"]) -> Table:
     for row in found.rows:
         table.add_row(row.label, *("\n".join(filter(None, (cell.text, cell.note))) for cell in row.cells))
     return table
+
+
+def _are_of_devices(records: Sequence[tuple[Path, Mapping[str, Any]]]) -> bool:
+    """Whether all are of ``groupnl-device bench``; none is the other possibility."""
+    from groupnl.report import is_bench
+
+    devices = [path for path, record in records if is_bench(record)]
+    others = [path for path, record in records if not is_bench(record)]
+    if devices and others:
+        raise ValueError(
+            f"{devices[0]} is of groupnl-device bench and {others[0]} is not: a page shows devices or nets, so make two"
+        )
+    return bool(devices)
 
 
 def _is_training(record: Mapping[str, Any]) -> bool:
@@ -205,7 +213,9 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path} is no JSON: {error}") from error
     if not isinstance(record, dict):
-        raise ValueError(f"{path}: expected an object as groupnl evaluate, train or demo writes it")
+        raise ValueError(
+            f"{path}: expected an object as groupnl evaluate, train, demo or groupnl-device bench writes it"
+        )
     return record
 
 
