@@ -34,7 +34,8 @@ def conv2d_of_terms(
         Shape (N, groups, H', W').
     """
     exported = torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    if x.device.type != "cpu" or exported:
+    counted = type(x) is not Tensor and not torch.compiler.is_compiling()  # what a layer costs is the same everywhere
+    if x.device.type != "cpu" or exported or counted:
         return F.conv2d(x, weight, bias, stride, padding, dilation, groups)
     inputs = weight.shape[1]
     wide_bias = None if bias is None else F.pad(bias[:, None], (0, inputs - 1)).flatten()
