@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import corruptions, distillation, infer, layer, traffic_page, train, warm_start
+from benchmarks import corruptions, distillation, infer, layer, runtimes, traffic_page, train, warm_start
 from benchmarks.marks import put_between
 from benchmarks.paired import accuracy_table
 
@@ -128,6 +128,19 @@ def inference_block(results: Mapping[str, Any]) -> str:
     )
 
 
+def runtimes_block(results: Mapping[str, Any]) -> str:
+    """Latency of every form beside the vanilla net, and what was wanted."""
+    wanted = [
+        f"{row['net']} {row['form']} {row['ratio_to_vanilla']:.2f} (at most {row['target']:.2f})"
+        for row in results["targets"]
+    ]
+    return (
+        f"{runtimes.table(results['rows'])}\n\n"
+        "Medians of one picture at a time; the forms as ratios to the vanilla net with the same runtime and threads, "
+        f"below 1 is faster. Wanted with one thread: {'; '.join(wanted)}. ONNX Runtime {results['onnxruntime']}."
+    )
+
+
 def layer_block(results: Mapping[str, Any]) -> str:
     """Ratios to the seed convolution for each form of a layer, and what is kept."""
     return layer.ratio_table(results["rows"])
@@ -200,6 +213,7 @@ BLOCKS = (
     Block(name="speed", page="docs/corruptions.md", results="corruptions.json", text=speed_block),
     Block(name="augmentation", page="docs/augmentation.md", results="augment.json", text=augmentation_block),
     Block(name="inference", page="docs/inference.md", results="infer.json", text=inference_block),
+    Block(name="runtimes", page="docs/export.md", results="runtimes.json", text=runtimes_block),
     Block(name="layer", page="docs/speed.md", results="layer.json", text=layer_block),
     Block(name="train", page="docs/speed.md", results="train.json", text=train_block),
     Block(name="speed of a layer", page="README.md", results="layer.json", text=layer_sentences),

@@ -19,10 +19,25 @@ def test_a_checkpoint_becomes_a_bundle_that_a_device_runs(run_json, data, checkp
     assert {top["class"] for top in answers[0]["top"]} == {"blue", "green", "red"}
 
 
+def test_explain_says_what_was_done_and_what_it_is_worth(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("groupnl.export.latency.BUDGET", 0.0)
+    bundle, result = tmp_path / "net.gnl", tmp_path / "result.json"
+    assert main(["export", str(checkpoint), "--explain", "--out", str(bundle), "--json", str(result)]) == 0
+    said = capsys.readouterr().out
+    assert "the graph as it was traced:" in said
+    assert "l2-norm: " in said
+    found = json.loads(result.read_text())
+    assert set(found["latency_ms"]) == {"all", "none", *found["passes"]}
+    assert found["passes"]["l2-norm"]["changed"] > 0
+    assert f"{found['latency_ms']['l2-norm']:.2f} ms" in said
+
+
 def test_refusals(checkpoint, tmp_path, capsys):
     assert main(["export", "resnet8", "--out", str(tmp_path / "net.gnl")]) == 2
     assert "does not say how pictures become its input" in capsys.readouterr().err
     assert main(["export", str(checkpoint), "--out", str(tmp_path / "net.onnx")]) == 2
     assert ".gnl" in capsys.readouterr().err
     assert main(["export", str(checkpoint), "--out", str(tmp_path / "absent" / "net.gnl")]) == 2
+    assert main(["export", str(checkpoint), "--for", "toaster", "--out", str(tmp_path / "net.gnl")]) == 2
+    assert "no bundle for 'toaster': expected one of onnxruntime" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

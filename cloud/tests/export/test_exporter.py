@@ -10,6 +10,7 @@ from typing import Any
 
 import jsonschema
 import numpy as np
+import onnx
 import pytest
 import timm
 import torch
@@ -134,6 +135,31 @@ def test_a_fused_net_answers_as_the_net_did(tmp_path: Path) -> None:
     report = export(net, tmp_path / "net.gnl")
     assert_agree(Session(Bundle.open(tmp_path / "net.gnl")).logits(images), expected)
     assert report.layers == 1  # its pairs are rebuilt from the seed, as ever
+
+
+def operators(path: Path) -> set[str]:
+    graph = onnx.load_from_string(bytes(Bundle.open(path).read("graph.onnx"))).graph
+    return {node.op_type for node in graph.node}
+
+
+def test_passes_are_chosen_and_reported(exported: Path, tmp_path: Path) -> None:
+    assert "ReduceL2" not in operators(exported)
+    report = export(tiny(), tmp_path / "plain.gnl", passes=())
+    assert {"ReduceL2", "Sub", "Concat"} <= operators(tmp_path / "plain.gnl")
+    assert report.passes == {}
+    assert report.latency_ms is None
+    report = export(tiny(), tmp_path / "one.gnl", passes=["l2-norm"])
+    assert {name: outcome.changed for name, outcome in report.passes.items()} == {"l2-norm": 1}
+    assert not {"ReduceL2", "Div"} & operators(tmp_path / "one.gnl")
+
+
+def test_what_each_pass_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groupnl.export.latency.BUDGET", 0.0)
+    report = export(tiny(), tmp_path / "x.gnl", passes=["pairs", "l2-norm"], explain=True)
+    assert report.latency_ms is not None
+    assert list(report.latency_ms) == ["all", "none", "l2-norm", "pairs"]
+    assert all(0 < latency < 1000 for latency in report.latency_ms.values())
+    assert not {"ReduceL2", "Sub"} & operators(tmp_path / "x.gnl")
 
 
 def test_the_manifest_tells_everything(exported: Path) -> None:
@@ -298,6 +324,7 @@ class TwoOutputs(nn.Module):
         ({"measured": {"clean_accuracy": [0.5]}}, "clean_accuracy"),
         ({"measured": {"clean_accuracy": torch.tensor(0.5)}}, "no valid bundle"),
         ({"name": ""}, "at least 1 characters"),
+        ({"passes": ["l2-norm", "magic"]}, r"no pass 'magic': expected some of l2-norm"),
         ({"net": broken_weights(tiny())}, r"head\.weight: holds values that are not finite"),
         ({"net": other_pairs(tiny())}, "layer 'body': its period values are not those"),
         ({"net": tiny().to("meta")}, "meta device"),

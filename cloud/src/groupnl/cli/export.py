@@ -1,6 +1,7 @@
 """``groupnl export``: a trained net as a bundle for devices."""
 
 import json as json_format
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from groupnl.cli.output import JsonOption, Output, ResultFailedError
 
 if TYPE_CHECKING:
     from groupnl.evaluation import Evaluation
+    from groupnl.export import ExportReport
 
 
 def export(
@@ -26,6 +28,12 @@ def export(
     measured: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="What groupnl evaluate wrote: goes into the manifest.")
     ] = None,
+    runtime: Annotated[
+        str, typer.Option("--for", metavar="RUNTIME", help="Make it fast there; now: onnxruntime.")
+    ] = "onnxruntime",
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what was rewritten, and what each rewrite is worth here.")
+    ] = False,
     model_option: ModelOptions = None,
     json: JsonOption = None,
 ) -> None:
@@ -37,8 +45,10 @@ def export(
 
     from groupnl.evaluation import Evaluation
     from groupnl.export import DisagreementError, export_bundle
+    from groupnl.export.passes import passes_for
 
     with Output(json).words() as output:
+        passes = passes_for(runtime)
         found = resolve_net(net, parse_options(model_option))
         if found.module is None:
             raise ValueError(f"{net} is a bundle already")
@@ -65,6 +75,8 @@ def export(
                 name=found.name,
                 test_images=test_set.images if test_set else None,
                 measured=figures,
+                passes=passes,
+                explain=explain,
             )
         except DisagreementError as error:
             raise ResultFailedError(str(error)) from error
@@ -74,14 +86,33 @@ def export(
             f"seeds: {report.layers}\nagrees with PyTorch on {agreement.same_top1} of {agreement.images} pictures, "
             f"logits differ by at most {agreement.max_relative_difference:.1e} of their scale"
         )
+        if explain:
+            output.say(explanation(report))
         output.finish(
             {
                 "bundle": str(report.path),
                 "bundle_bytes": report.size_bytes,
                 "entry_bytes": dict(report.entry_bytes),
                 "agreement": agreement.to_dict(),
+                "passes": {name: asdict(outcome) for name, outcome in report.passes.items()},
+                **({"latency_ms": dict(report.latency_ms)} if report.latency_ms is not None else {}),
             }
         )
+
+
+def explanation(report: "ExportReport") -> str:
+    """What each pass did to the net and what it is worth, for people."""
+    latency = report.latency_ms or {}
+    lines = (
+        [f"latency here, one thread: {latency['all']:.2f} ms; the graph as it was traced: {latency['none']:.2f} ms"]
+        if latency
+        else []
+    )
+    for name, outcome in report.passes.items():
+        worth = f"; without it {latency[name]:.2f} ms" if name in latency else ""
+        lines.append(f"  {name}: {outcome.changed} rewritten{worth}")
+        lines += [f"    {note}" for note in outcome.notes]
+    return "\n".join(lines)
 
 
 def measured_figures(result: "Evaluation") -> dict[str, Any]:

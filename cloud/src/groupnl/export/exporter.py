@@ -2,21 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from groupnl.export.agreement import Agreement, compare, session_logits, torch_logits
+from groupnl.export.arguments import check_arguments, check_logits, check_path
 from groupnl.export.bundle_writer import assemble
 from groupnl.export.errors import ExportError
-from groupnl.export.graph import INPUT, LEAST_ONNXRUNTIME, OUTPUT, WEIGHTS, Graph, export_graph
-from groupnl.export.plain_form import frozen_copy, plain_form
+from groupnl.export.graph import INPUT, LEAST_ONNXRUNTIME, OUTPUT, WEIGHTS, Graph, Traced, trace
+from groupnl.export.latency import interleaved_ms
+from groupnl.export.passes import Outcome, check_passes, passes_for
+from groupnl.export.plain_form import PlainNet, frozen_copy, plain_form
 from groupnl.models import architecture_of
 from groupnl_device.atomic import write_atomically
 from groupnl_device.bundle import Bundle
@@ -44,6 +47,9 @@ class ExportReport:
         layers: Number of GroupNL layers whose constants the device rebuilds.
         agreement: How close the bundle comes to the net.
         manifest: As written.
+        passes: By name, what each pass did to the graph.
+        latency_ms: Where it was asked for: of one picture, one thread, here, medians; under ``all`` with all passes
+            (what was written), ``none`` without any, and by the name of each pass without that one.
     """
 
     path: Path
@@ -52,6 +58,8 @@ class ExportReport:
     layers: int
     agreement: Agreement
     manifest: Manifest
+    passes: Mapping[str, Outcome]
+    latency_ms: Mapping[str, float] | None = None
 
 
 def export_bundle(
@@ -64,6 +72,8 @@ def export_bundle(
     name: str | None = None,
     test_images: Tensor | None = None,
     measured: Mapping[str, Any] | None = None,
+    passes: Sequence[str] | None = None,
+    explain: bool = False,
 ) -> ExportReport:
     """Write a net as a bundle, after running the bundle's own bytes as a device would and comparing with PyTorch.
 
@@ -78,6 +88,9 @@ def export_bundle(
         name: Of the model, for people; by default the architecture's.
         test_images: uint8, shape (N, 3, H, W), on which both must agree; by default random ones.
         measured: Figures such as ``clean_accuracy``, for the manifest; numbers, short texts, or mappings of them.
+        passes: Names of ``groupnl.export.passes.PASSES``, rewrites that change no answer; by default those that make
+            the net fast in ONNX Runtime. () writes the graph as it was traced.
+        explain: Measure as well what each pass is worth here, a few seconds for each.
 
     Raises:
         ExportError: An argument does not fit the net, the net cannot be exported, or its bundle answers differently.
@@ -85,11 +98,12 @@ def export_bundle(
         OSError: The file cannot be written; likewise.
     """
     path = Path(path)
-    _check_path(path)
-    _check_arguments(model, example_input, preprocessing, class_names, test_images)
+    check_path(path)
+    chosen = passes_for("onnxruntime") if passes is None else check_passes(passes)
+    check_arguments(model, example_input, preprocessing, class_names, test_images)
     reference = frozen_copy(model)
     example = example_input.detach().cpu().float()
-    _check_logits(reference, example, class_names)
+    check_logits(reference, example, class_names)
 
     net = plain_form(model)
     pictures = _pictures(test_images, preprocessing)
@@ -115,10 +129,9 @@ def export_bundle(
         entries[SELF_TEST] = safetensors.numpy.save({"images": sample, "logits": expected[: len(sample)]})
     _assemble(manifest, entries)  # a bad name or figure shows before the long part
 
-    graph = export_graph(net.module, example, net.constants)
-    graph.tensors.update(net.explicit)
-    entries |= {GRAPH: graph.onnx, WEIGHTS: graph.weights()}
-    manifest = replace(manifest, layers=_filled_layers(net.layers, graph))
+    traced = trace(net.module, example, net.constants)
+    graph = traced.finished(chosen)
+    manifest, entries = _joined(manifest, entries, net, graph)
     agreement = _agreement(_assemble(manifest, entries), expected, pictures)
     data = _assemble(replace(manifest, artifacts=(_artifact(agreement.to_dict()),)), entries)
     bundle = Bundle.from_bytes(data)
@@ -130,7 +143,31 @@ def export_bundle(
         layers=len(net.layers),
         agreement=agreement,
         manifest=bundle.manifest,
+        passes=graph.outcomes,
+        latency_ms=_latencies(manifest, entries, net, traced, chosen) if explain else None,
     )
+
+
+def _joined(
+    manifest: Manifest, entries: Mapping[str, bytes], net: PlainNet, graph: Graph
+) -> tuple[Manifest, dict[str, bytes]]:
+    """The manifest and the entries with this graph and its weights."""
+    graph.tensors.update(net.explicit)
+    layers = _filled_layers(net.layers, graph)
+    return replace(manifest, layers=layers), {**entries, GRAPH: graph.onnx, WEIGHTS: graph.weights()}
+
+
+def _latencies(
+    manifest: Manifest, entries: Mapping[str, bytes], net: PlainNet, traced: Traced, passes: Sequence[str]
+) -> dict[str, float]:
+    """Latency with all passes, with none, and with all but each; in turns."""
+    without = {name: [other for other in passes if other != name] for name in passes}
+    image = np.zeros((1, *manifest.preprocessing.input_size), np.float32)
+    calls = {}
+    for name, some in {"all": list(passes), "none": [], **without}.items():
+        data = _assemble(*_joined(manifest, entries, net, traced.finished(some)))
+        calls[name] = partial(Session(Bundle.from_bytes(data)).logits, image)
+    return interleaved_ms(calls)
 
 
 def _assemble(manifest: Manifest, entries: Mapping[str, bytes]) -> bytes:
@@ -161,58 +198,6 @@ def _artifact(agreement: dict[str, Any]) -> Artifact:
         requires={"onnxruntime": LEAST_ONNXRUNTIME},
         agreement=agreement,
     )
-
-
-def _check_path(path: Path) -> None:
-    if path.suffix != ".gnl":
-        raise ExportError(f"{path}: expected a file name that ends in .gnl")
-    if path.is_dir():
-        raise ExportError(f"{path}: is a folder; give the bundle's file name")
-    if not path.parent.is_dir():
-        raise ExportError(f"{path}: the folder {path.parent} does not exist; create it first")
-
-
-def _check_arguments(
-    model: nn.Module,
-    example: Tensor,
-    preprocessing: Preprocessing,
-    class_names: Sequence[str],
-    test_images: Tensor | None,
-) -> None:
-    if not isinstance(preprocessing, Preprocessing):
-        raise ExportError(f"preprocessing: expected a groupnl_device Preprocessing, got {type(preprocessing).__name__}")
-    shape = preprocessing.input_size
-    wanted = f"(N, {', '.join(map(str, shape))}), as preprocessing.input_size says"
-    if example.ndim != 4 or len(example) < 1 or tuple(example.shape[1:]) != shape or not example.is_floating_point():
-        raise ExportError(
-            f"example_input: {example.dtype} of shape {tuple(example.shape)}; expected floating point of shape {wanted}"
-        )
-    if isinstance(class_names, str) or not class_names or not all(isinstance(n, str) and n for n in class_names):
-        raise ExportError("class_names: expected one non-empty text per class")
-    if test_images is not None and (
-        test_images.dtype != torch.uint8 or tuple(test_images.shape[1:]) != shape or len(test_images) < 1
-    ):
-        raise ExportError(
-            f"test_images: {test_images.dtype} of shape {tuple(test_images.shape)}; expected uint8 of shape {wanted}"
-        )
-    for name, tensor in model.state_dict().items():
-        if isinstance(tensor, Tensor) and tensor.is_meta:
-            raise ExportError(f"{name}: is on the meta device and has no values; load the weights first")
-        if isinstance(tensor, Tensor) and not bool(torch.isfinite(tensor).all()):
-            raise ExportError(f"{name}: holds values that are not finite (NaN or infinity); did training diverge?")
-
-
-def _check_logits(reference: nn.Module, example: Tensor, class_names: Sequence[str]) -> None:
-    try:
-        with torch.no_grad():
-            logits = reference(example)
-    except RuntimeError as error:
-        raise ExportError(f"the net does not accept example_input of shape {tuple(example.shape)}: {error}") from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(example):
-        given = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
-        raise ExportError(f"the net returns {given}; expected one tensor of logits (N, K)")
-    if logits.shape[1] != len(class_names):
-        raise ExportError(f"class_names: {len(class_names)} names for a net with {logits.shape[1]} logits")
 
 
 def _filled_layers(layers: Sequence[Layer], graph: Graph) -> tuple[Layer, ...]:

@@ -1,7 +1,7 @@
 """From a plain net to an ONNX graph without weights, the weights beside it."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from groupnl.export.errors import ExportError
+from groupnl.export.passes import Outcome, apply_passes
+from groupnl.export.passes.network import OPSET
 
 INPUT, OUTPUT = "input", "logits"
-OPSET = 18  # what torch's exporter is written in: nothing has to be converted, and every runtime of today reads it
 LEAST_ONNXRUNTIME = "1.18"  # the first that reads the IR version (10) which the exporter writes
 WEIGHTS = "weights.safetensors"
 _LARGEST_INSIDE = 1024  # bytes: shapes, axes and scalars stay in the graph, where a runtime folds them
@@ -29,11 +30,13 @@ class Graph:
         onnx: The graph, serialised; its weights are marked as external.
         tensors: By name, those which are to be shipped: each once, though nodes may share it.
         constants: By name, those which the device rebuilds.
+        outcomes: By name, what each pass did.
     """
 
     onnx: bytes
     tensors: dict[str, NDArray[Any]]
     constants: dict[str, NDArray[Any]]
+    outcomes: dict[str, Outcome]
 
     def weights(self) -> bytes:
         """The tensors as a safetensors file."""
@@ -41,8 +44,49 @@ class Graph:
         return serialised
 
 
-def export_graph(module: nn.Module, example: Tensor, rebuilt: Mapping[str, NDArray[Any]]) -> Graph:
-    """Trace a net with a free batch size and take its weights out.
+@dataclass(frozen=True, kw_only=True)
+class Traced:
+    """A net as the exporter wrote it, weights inside.
+
+    Attributes:
+        model: The graph, in standard operators.
+        state: Names of the net's parameters and buffers.
+        rebuilt: Names of those that a device rebuilds.
+    """
+
+    model: onnx.ModelProto
+    state: frozenset[str]
+    rebuilt: frozenset[str]
+
+    def finished(self, passes: Collection[str] = ()) -> Graph:
+        """Rewrite a copy by passes, in their order, and take its weights out.
+
+        Args:
+            passes: Their names, see ``groupnl.export.passes``.
+
+        Raises:
+            ExportError: A name is unknown.
+        """
+        model = onnx.ModelProto()
+        model.CopyFrom(self.model)
+        outcomes, made = apply_passes(model.graph, passes, self.rebuilt)
+        tensors, constants = {}, {}
+        for initializer in model.graph.initializer:
+            name = initializer.name
+            array = onnx.numpy_helper.to_array(initializer)
+            if name in self.rebuilt:
+                constants[name] = array
+            elif name in self.state or name in made or array.nbytes > _LARGEST_INSIDE:
+                tensors[name] = np.ascontiguousarray(array)
+            else:
+                continue
+            _mark_external(initializer)
+        serialised = model.SerializeToString(deterministic=True)
+        return Graph(onnx=serialised, tensors=tensors, constants=constants, outcomes=outcomes)
+
+
+def trace(module: nn.Module, example: Tensor, rebuilt: Mapping[str, NDArray[Any]]) -> Traced:
+    """Trace a net with a free batch size.
 
     Args:
         module: In evaluation mode, float32, on the CPU.
@@ -55,19 +99,18 @@ def export_graph(module: nn.Module, example: Tensor, rebuilt: Mapping[str, NDArr
     model = _trace(module, example)
     _strip(model)
     _name_gathers(model.graph, rebuilt)
-    state = set(module.state_dict(keep_vars=True))
-    tensors, constants = {}, {}
-    for initializer in model.graph.initializer:
-        name = initializer.name
-        array = onnx.numpy_helper.to_array(initializer)
-        if name in rebuilt:
-            constants[name] = array
-        elif name in state or array.nbytes > _LARGEST_INSIDE:
-            tensors[name] = np.ascontiguousarray(array)
-        else:
-            continue
-        _mark_external(initializer)
-    return Graph(onnx=model.SerializeToString(deterministic=True), tensors=tensors, constants=constants)
+    return Traced(model=model, state=frozenset(module.state_dict(keep_vars=True)), rebuilt=frozenset(rebuilt))
+
+
+def export_graph(
+    module: nn.Module, example: Tensor, rebuilt: Mapping[str, NDArray[Any]], passes: Collection[str] = ()
+) -> Graph:
+    """Trace a net, rewrite it by passes and take its weights out: see :func:`trace` and :class:`Traced`.
+
+    Raises:
+        ExportError: The exporter does not manage this net, or a pass is unknown.
+    """
+    return trace(module, example, rebuilt).finished(passes)
 
 
 def _trace(module: nn.Module, example: Tensor) -> onnx.ModelProto:

@@ -1,0 +1,238 @@
+"""Latency of whole nets in the runtimes of devices, every form beside the vanilla net.
+
+    python -m benchmarks.runtimes --json results/runtimes.json
+    python -m benchmarks.runtimes --quick --json -          # three small nets, fewer runs
+
+Forms: ``vanilla``, the net as its makers wrote it; ``ghost``; ``published``, GroupNL by the published arithmetic (see
+``benchmarks/published_layer.py``), exported plainly: the peer; ``pure``, the same net, same weights, as
+``groupnl export`` writes it, in standard operators alone; ``lean``, light nets that expand to half the width and
+generate the rest (policy ``lean``). One picture at a time. The forms of a net take turns, with one untimed run after
+each change and no threads that spin between runs: several sessions in one process disturb one another otherwise.
+Weights, statistics and pictures are random; that ``published`` and ``pure`` answer alike is checked.
+"""
+
+import argparse
+import copy
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmarks.experiment import header, write_result
+from benchmarks.published_layer import PublishedLayer
+from groupnl.export.graph import Graph, export_graph
+from groupnl.export.latency import interleaved_ms
+from groupnl.export.passes import passes_for
+from groupnl.export.plain_form import frozen_copy, plain_form
+from groupnl.models import convert_, create_model
+from groupnl.nn import GroupNLConv2d
+
+CLASSES = 1000
+THREADS = (1, 2)
+BUDGET, QUICK_BUDGET = 3.0, 0.5  # s of runs for each form and number of threads
+FORMS = ("vanilla", "ghost", "published", "pure", "lean")
+TOLERANCE = 1e-4  # between published and pure, of the largest answer
+RUNTIME = "onnxruntime"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One base net.
+
+    Attributes:
+        base: timm name.
+        side: Height and width of pictures.
+        light: Whether its forms are those of light nets (``lean``) or those of ResNets (``ghost``).
+        targets: By form, the largest ratio to vanilla that we want with one thread.
+    """
+
+    base: str
+    side: int
+    targets: Mapping[str, float]
+    light: bool = False
+
+    @property
+    def name(self) -> str:
+        """As rows have it."""
+        return f"{self.base}@32" if self.side == 32 else self.base
+
+
+_LIGHT = {"pure": 1.6, "lean": 0.82}
+CASES = (
+    Case(base="resnet8", side=32, targets={}),
+    Case(base="resnet18", side=32, targets={"pure": 0.62}),
+    Case(base="resnet18", side=224, targets={"pure": 0.62}),
+    Case(base="resnet50", side=224, targets={"pure": 0.65}),
+    Case(base="resnet101", side=224, targets={"pure": 0.58}),
+    Case(base="mobilenetv2_100", side=224, targets=_LIGHT, light=True),
+    Case(base="mobilenetv3_large_100", side=224, targets=_LIGHT, light=True),
+    Case(base="efficientnet_lite0", side=224, targets=_LIGHT, light=True),
+)
+QUICK = ("resnet8@32", "resnet18@32", "mobilenetv2_100")
+
+
+def nets_of(case: Case) -> dict[str, nn.Module]:
+    """The case's nets by form, in evaluation."""
+    options: dict[str, Any] = {"num_classes": CLASSES}
+    if case.side == 32 and case.base != "resnet8":
+        options["cifar_stem"] = True
+
+    def made(name: str) -> nn.Module:
+        torch.manual_seed(0)
+        return create_model(name, **options)
+
+    groupnl = with_statistics(made(f"groupnl_{case.base}"))
+    nets = {"vanilla": with_statistics(made(case.base)), "published": published(groupnl), "pure": groupnl}
+    if case.light:
+        nets["lean"] = made(case.base)
+        convert_(nets["lean"], "lean", input_size=(3, case.side, case.side))
+        with_statistics(nets["lean"])
+    else:
+        nets["ghost"] = with_statistics(made(f"ghost_{case.base}"))
+    return {form: nets[form] for form in FORMS if form in nets}
+
+
+def with_statistics(net: nn.Module) -> nn.Module:
+    """Give batch norms the statistics and weights of a trained net, roughly, so that none is the identity."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for module in net.modules():
+            if (
+                isinstance(module, nn.BatchNorm2d)
+                and module.running_mean is not None
+                and module.running_var is not None
+            ):
+                module.running_mean.normal_(0, 0.1, generator=generator)
+                module.running_var.uniform_(0.5, 2, generator=generator)
+                module.weight.uniform_(0.5, 1.5, generator=generator)
+                module.bias.normal_(0, 0.1, generator=generator)
+    return net.eval()
+
+
+def published(net: nn.Module) -> nn.Module:
+    """A copy with the same weights whose GroupNL layers compute step by step, as published."""
+    copied = copy.deepcopy(net)
+    for name, module in list(copied.named_modules()):
+        if isinstance(module, GroupNLConv2d):
+            copied.set_submodule(name, PublishedLayer(module))
+    return copied.eval()
+
+
+def graph_of(form: str, net: nn.Module, side: int) -> Graph:
+    """The net as ONNX Runtime gets it."""
+    example = torch.zeros(1, 3, side, side)
+    if form == "published":
+        return export_graph(frozen_copy(net), example, {})
+    plain = plain_form(net)
+    return export_graph(plain.module, example, plain.constants, passes_for(RUNTIME))
+
+
+class OnnxSession:
+    """A graph that ONNX Runtime has loaded, its threads asleep between runs.
+
+    Args:
+        graph: The graph.
+        threads: Of the runtime.
+    """
+
+    def __init__(self, graph: Graph, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        held = {**graph.tensors, **graph.constants}
+        self._values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in held.values()]
+        options.add_external_initializers(list(held), self._values)
+        self._session = onnxruntime.InferenceSession(graph.onnx, options, providers=["CPUExecutionProvider"])
+
+    def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 3, H, W) to logits (N, K)."""
+        logits: NDArray[np.float32] = self._session.run(None, {"input": images})[0]
+        return logits
+
+
+def rows_of(case: Case, graphs: Mapping[str, Graph], threads: int, budget: float) -> list[dict[str, Any]]:
+    """Measure a case's forms in turns.
+
+    Raises:
+        ValueError: ``published`` and ``pure`` answer otherwise.
+    """
+    images = np.random.default_rng(0).normal(size=(1, 3, case.side, case.side)).astype(np.float32)
+    sessions = {form: OnnxSession(graph, threads) for form, graph in graphs.items()}
+    one, other = (sessions[form].run(images) for form in ("published", "pure"))
+    difference = float(np.abs(one - other).max() / np.abs(one).max())
+    if not difference <= TOLERANCE:
+        raise ValueError(f"{case.name}: published and pure differ by {difference:.1e} of the largest answer")
+    medians = interleaved_ms({form: partial(session.run, images) for form, session in sessions.items()}, budget)
+    return [
+        {
+            "net": case.name,
+            "form": form,
+            "runtime": RUNTIME,
+            "threads": threads,
+            "median_ms": median,
+            "ratio_to_vanilla": median / medians["vanilla"],
+        }
+        for form, median in medians.items()
+    ]
+
+
+def measure(cases: Sequence[Case], threads: Sequence[int], budget: float) -> list[dict[str, Any]]:
+    """Every case with every number of threads."""
+    rows = []
+    for case in cases:
+        graphs = {form: graph_of(form, net, case.side) for form, net in nets_of(case).items()}
+        for number in threads:
+            rows += rows_of(case, graphs, number, budget)
+        print(f"{case.name} measured", file=sys.stderr)
+    return rows
+
+
+def against_targets(cases: Sequence[Case], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What was wanted, and what was found with one thread."""
+    found = {(row["net"], row["form"]): row["ratio_to_vanilla"] for row in rows if row["threads"] == 1}
+    return [
+        {"net": case.name, "form": form, "target": target, "ratio_to_vanilla": found[case.name, form]}
+        for case in cases
+        for form, target in case.targets.items()
+    ]
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """One line for each net and number of threads: vanilla in ms, the other forms as ratios to it, in Markdown."""
+    forms = [form for form in FORMS[1:] if any(row["form"] == form for row in rows)]
+    lines = [
+        f"| net | runtime | threads | vanilla, ms | {' | '.join(forms)} |",
+        "|---|---|" + "---:|" * (2 + len(forms)),
+    ]
+    for key in dict.fromkeys((row["net"], row["runtime"], row["threads"]) for row in rows):
+        found = {row["form"]: row for row in rows if (row["net"], row["runtime"], row["threads"]) == key}
+        ratios = [f"{found[form]['ratio_to_vanilla']:.2f}" if form in found else "" for form in forms]
+        lines.append(f"| {' | '.join(map(str, key))} | {found['vanilla']['median_ms']:.2f} | {' | '.join(ratios)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", metavar="FILE", help="write the figures here; - is the standard output")
+    parser.add_argument("--quick", action="store_true", help=f"{', '.join(QUICK)}; fewer runs")
+    parser.add_argument("--nets", nargs="+", choices=[case.name for case in CASES], help="default: all")
+    options = parser.parse_args()
+    names = options.nets or (QUICK if options.quick else [case.name for case in CASES])
+    cases = [case for case in CASES if case.name in names]
+    rows = measure(cases, THREADS, QUICK_BUDGET if options.quick else BUDGET)
+    facts = {"quick": options.quick, "onnxruntime": onnxruntime.__version__}
+    command = "python -m " + " ".join(["benchmarks.runtimes", *sys.argv[1:]])
+    result = {**header(command, **facts), "rows": rows, "targets": against_targets(cases, rows)}
+    write_result(options.json, result, table(rows))
+
+
+if __name__ == "__main__":
+    main()
