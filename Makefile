@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long format clean
+.PHONY: help setup demo test native test-long format clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ test: setup ## What CI runs: format, lint, types, import rules, tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m "not long"
+
+native: setup ## Build the native operator into .venv and test it; needs a C++ compiler
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check ./device/native
+	OMP_NUM_THREADS=1 $(BIN)/pytest device/native/tests
 
 test-long: setup ## Wide sweeps and long fuzzing, a few minutes; writes results/test-long.json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.long_tests --json results/test-long.json

@@ -61,13 +61,19 @@ class FailedStepError(Exception):
     """A command of a task failed."""
 
 
-def missing(protocols: Sequence[str], only: str | None = None, seeds: Sequence[int] = SEEDS) -> list[Task]:
+def missing(
+    protocols: Sequence[str],
+    only: str | None = None,
+    seeds: Sequence[int] = SEEDS,
+    methods: Sequence[str] | None = None,
+) -> list[Task]:
     """Tasks without a result, in the order in which they should be run.
 
     Args:
         protocols: Their names; the first's stages come first at each level.
         only: A data set.
         seeds: Of each recipe.
+        methods: Names of rows' methods; None: all.
     """
     queues = [stages(protocol) for protocol in protocols]
     ordered = [queue[level] for level in range(max(map(len, queues))) for queue in queues if level < len(queue)]
@@ -76,7 +82,7 @@ def missing(protocols: Sequence[str], only: str | None = None, seeds: Sequence[i
         for stage in ordered
         for seed in seeds
         for row in stage
-        if only is None or row.data == only
+        if (only is None or row.data == only) and (methods is None or row.method in methods)
     ]
     return [task for task in tasks if not task.result.exists()]
 
@@ -216,6 +222,7 @@ def main() -> int:
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("GROUPNL_DATA_DIR"))
     parser.add_argument("--protocol", choices=tuple(PROTOCOLS), nargs="+", help="default: by what the machine has")
     parser.add_argument("--only", choices=("icons50", "openicons", "cifar10", "gtsrb"))
+    parser.add_argument("--methods", nargs="+", metavar="METHOD", help="such as vanilla, groupnl-r2; default: all")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of each")
@@ -227,7 +234,7 @@ def main() -> int:
     if arguments.budget is None:
         parser.error("--budget is needed, such as --budget 25m, or --table")
     default = ["resnet18"] if torch.cuda.is_available() else ["resnet8", "resnet18_quarter"]
-    tasks = missing(arguments.protocol or default, arguments.only, arguments.seeds)
+    tasks = missing(arguments.protocol or default, arguments.only, arguments.seeds, arguments.methods)
     print(f"{len(tasks)} experiments are missing", flush=True)
     runner = Runner(arguments.data_dir, threads=arguments.threads)
     done, failed = run_within(tasks, runner, seconds=arguments.budget, jobs=arguments.jobs)

@@ -28,7 +28,7 @@ from torch import Tensor
 from benchmarks.experiment import header, write_result
 from benchmarks.rounds import median_ms
 from groupnl.nn import expand_reference
-from groupnl_device.nlf import NLF, Normalize, draw_pairs
+from groupnl_device.nlf import NLF, PixelNorm, draw_pairs
 
 SIZES = ((64, 56), (128, 28), (256, 14), (512, 7))  # C, H = W
 REDUCTIONS = (2, 4)
@@ -41,7 +41,7 @@ TARGETS = {"forward": 80, "backward": 70}  # percent of copy bandwidth
 ROUNDINGS = 1e-6  # of float32, allowed beyond plain PyTorch's error
 
 Call = Callable[[int], Any]  # with the number of the input; returns a tensor or several
-Arguments = tuple[Tensor, Tensor, int, NLF, Normalize]
+Arguments = tuple[Tensor, Tensor, int, NLF, PixelNorm]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import corruptions, distillation, infer, layer, runtimes, traffic_page, train, warm_start
+from benchmarks import (
+    corruptions,
+    distillation,
+    infer,
+    int8_bounds,
+    int8_latency,
+    layer,
+    lean_bound,
+    runtimes,
+    traffic_page,
+    train,
+    warm_start,
+)
 from benchmarks.marks import put_between
 from benchmarks.paired import accuracy_table
 
@@ -131,14 +143,46 @@ def inference_block(results: Mapping[str, Any]) -> str:
 def runtimes_block(results: Mapping[str, Any]) -> str:
     """Latency of every form beside the vanilla net, and what was wanted."""
     wanted = [
-        f"{row['net']} {row['form']} {row['ratio_to_vanilla']:.2f} (at most {row['target']:.2f})"
-        for row in results["targets"]
+        f"{row['net']} {row['form']} {row['ratio']:.2f} (at most {row['target']:.2f})" for row in results["targets"]
     ]
     return (
         f"{runtimes.table(results['rows'])}\n\n"
         "Medians of one picture at a time; the forms as ratios to the vanilla net with the same runtime and threads, "
         f"below 1 is faster. Wanted with one thread: {'; '.join(wanted)}. ONNX Runtime {results['onnxruntime']}."
     )
+
+
+def runtimes_summary(results: Mapping[str, Any]) -> str:
+    """ONNX Runtime with one thread: the vanilla net in ms, the peer, our forms, and 8 bits beside vanilla in 8 bits."""
+    chosen = [row for row in results["rows"] if (row["runtime"], row["threads"]) == (runtimes.RUNTIME, 1)]
+    found = {(row["net"], row["form"]): row["median_ms"] for row in chosen}
+    columns = (("published", "vanilla"), ("pure", "vanilla"), ("native", "vanilla"), ("groupnl_int8", "vanilla_int8"))
+    lines = [
+        "| net | vanilla, ms | published | standard operators | native operator | int8, against vanilla int8 |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for net in dict.fromkeys(row["net"] for row in chosen):
+        ratios = [
+            f"{found[net, form] / found[net, against]:.2f}" if (net, form) in found else "" for form, against in columns
+        ]
+        lines.append(f"| {net} | {found[net, 'vanilla']:.2f} | {' | '.join(ratios)} |")
+    return "\n".join(lines)
+
+
+def lean_block(results: Mapping[str, Any]) -> str:
+    """How fast lean nets could be."""
+    return lean_bound.sentence(results["rows"])
+
+
+def int8_bounds_block(results: Mapping[str, Any]) -> str:
+    """Accuracy of each bound before the sine, in float32 and in 8 bits."""
+    about = f"Ranges from {results['calibration_images']} training pictures; mean error over {results['corruptions']}."
+    return f"{int8_bounds.table(results['rows'])}\n\n{about}"
+
+
+def int8_latency_block(results: Mapping[str, Any]) -> str:
+    """Latency of each bound before the sine, in 8 bits."""
+    return f"{int8_latency.table(results['rows'])}\n\nMedians; ONNX Runtime {results['onnxruntime']}."
 
 
 def layer_block(results: Mapping[str, Any]) -> str:
@@ -215,6 +259,10 @@ BLOCKS = (
     Block(name="augmentation", page="docs/augmentation.md", results="augment.json", text=augmentation_block),
     Block(name="inference", page="docs/inference.md", results="infer.json", text=inference_block),
     Block(name="runtimes", page="docs/export.md", results="runtimes.json", text=runtimes_block),
+    Block(name="lean bound", page="docs/export.md", results="lean-bound.json", text=lean_block),
+    Block(name="speed on a device", page="README.md", results="runtimes.json", text=runtimes_summary),
+    Block(name="int8 bounds", page="docs/int8.md", results="int8-bounds.json", text=int8_bounds_block),
+    Block(name="int8 latency", page="docs/int8.md", results="int8-latency.json", text=int8_latency_block),
     Block(name="layer", page="docs/speed.md", results="layer.json", text=layer_block),
     Block(name="train", page="docs/speed.md", results="train.json", text=train_block),
     Block(name="speed of a layer", page="README.md", results="layer.json", text=layer_sentences),

@@ -31,6 +31,8 @@ BASELINES = ("ghost", "sinefm", "mono")
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
     "groupnl-rms": {"normalize": "rms"},
     "groupnl-none": {"normalize": "none"},
+    "groupnl-batch": {"normalize": "batch"},
+    "groupnl-clamp": {"normalize": "clamp"},
     "groupnl-g2": {"nl_groups": 2},
     "groupnl-g8": {"nl_groups": 8},
     "groupnl-gaussian": {"nlf": "gaussian"},

@@ -5,41 +5,60 @@
 
 Forms: ``vanilla``, the net as its makers wrote it; ``ghost``; ``published``, GroupNL by the published arithmetic (see
 ``benchmarks/published_layer.py``), exported plainly: the peer; ``pure``, the same net, same weights, as
-``groupnl export`` writes it, in standard operators alone; ``lean``, light nets that expand to half the width and
-generate the rest (policy ``lean``). One picture at a time. The forms of a net take turns, with one untimed run after
-each change and no threads that spin between runs: several sessions in one process disturb one another otherwise.
-Weights, statistics and pictures are random; that ``published`` and ``pure`` answer alike is checked.
+``groupnl export`` writes it, in standard operators alone; ``native``, the same with the operators of
+``groupnl-device-native``, where they are installed; ``lean`` and ``lean_native``, light nets that expand to half the
+width and generate the rest (policy ``lean``); ``vanilla_int8``; ``pure_int8``, GroupNL in 8 bits in standard
+operators; ``groupnl_int8``, the same with native ones. One picture at a time. The forms of a net take turns, with one
+untimed run after each change and no threads that spin between runs: several sessions in one process disturb one another
+otherwise.
+Weights, statistics and pictures are random; that forms of one net answer alike is checked.
 """
 
 import argparse
 import copy
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.experiment import header, write_result
 from benchmarks.published_layer import PublishedLayer
+from benchmarks.quantized_nets import int8_bundle
+from groupnl.export import export_bundle
 from groupnl.export.graph import Graph, export_graph
 from groupnl.export.latency import interleaved_ms
 from groupnl.export.passes import passes_for
 from groupnl.export.plain_form import frozen_copy, plain_form
 from groupnl.models import convert_, create_model
 from groupnl.nn import GroupNLConv2d
+from groupnl_device.bundle import Bundle
+from groupnl_device.manifest import Artifact
+from groupnl_device.preprocessing import Preprocessing
+from groupnl_device.runtime import Session, obstacle_to
 
 CLASSES = 1000
 THREADS = (1, 2)
 BUDGET, QUICK_BUDGET = 3.0, 0.5  # s of runs for each form and number of threads
-FORMS = ("vanilla", "ghost", "published", "pure", "lean")
-TOLERANCE = 1e-4  # between published and pure, of the largest answer
+FLOAT = ("vanilla", "ghost", "published", "pure", "native", "lean", "lean_native")
+INT8 = ("vanilla_int8", "pure_int8", "groupnl_int8")
+FORMS = (*FLOAT, *INT8)
+SAME = {"pure", "native"}  # forms of the same net with the same weights as published
+TOLERANCE = 1e-4  # between these, of the largest answer
+CALIBRATION = 8  # random pictures: latency does not depend on the ranges
 RUNTIME = "onnxruntime"
+
+Images = NDArray[np.float32]
+Run = Callable[[Images], Images]  # (N, 3, H, W) to logits (N, K)
+Load = Callable[[int], Run]  # from a number of threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,13 +83,13 @@ class Case:
         return f"{self.base}@32" if self.side == 32 else self.base
 
 
-_LIGHT = {"pure": 1.6, "lean": 0.82}
+_LIGHT = {"native": 1.02, "pure": 1.6, "lean": 0.82, "groupnl_int8": 1.1}
 CASES = (
-    Case(base="resnet8", side=32, targets={}),
-    Case(base="resnet18", side=32, targets={"pure": 0.62}),
-    Case(base="resnet18", side=224, targets={"pure": 0.62}),
-    Case(base="resnet50", side=224, targets={"pure": 0.65}),
-    Case(base="resnet101", side=224, targets={"pure": 0.58}),
+    Case(base="resnet8", side=32, targets={"groupnl_int8": 1.1}),
+    Case(base="resnet18", side=32, targets={"native": 0.62, "groupnl_int8": 1.1}),
+    Case(base="resnet18", side=224, targets={"native": 0.62, "groupnl_int8": 1.1}),
+    Case(base="resnet50", side=224, targets={"native": 0.65, "groupnl_int8": 0.8}),
+    Case(base="resnet101", side=224, targets={"native": 0.58, "groupnl_int8": 1.1}),
     Case(base="mobilenetv2_100", side=224, targets=_LIGHT, light=True),
     Case(base="mobilenetv3_large_100", side=224, targets=_LIGHT, light=True),
     Case(base="efficientnet_lite0", side=224, targets=_LIGHT, light=True),
@@ -125,51 +144,90 @@ def published(net: nn.Module) -> nn.Module:
     return copied.eval()
 
 
-def graph_of(form: str, net: nn.Module, side: int) -> Graph:
-    """The net as ONNX Runtime gets it."""
+def bundle_of(net: nn.Module, side: int, folder: Path, **options: Any) -> Bundle:
+    """The net as ``groupnl export`` writes it: every form has agreed with PyTorch on random pictures."""
+    path = folder / "net.gnl"
+    preprocessing = preprocessing_of(side)
+    names = [str(number) for number in range(CLASSES)]
     example = torch.zeros(1, 3, side, side)
-    if form == "published":
-        return export_graph(frozen_copy(net), example, {})
+    export_bundle(net, path, example_input=example, preprocessing=preprocessing, class_names=names, **options)
+    return Bundle.open(path)
+
+
+def loaders_of(case: Case) -> dict[str, Load]:
+    """The case's forms, each ready to be loaded with a number of threads; ``native`` where it is installed."""
+    nets = nets_of(case)
+    published_graph = export_graph(frozen_copy(nets["published"]), torch.zeros(1, 3, case.side, case.side), {})
+    loaders: dict[str, Load] = {"published": partial(load_plainly, published_graph)}
+    with TemporaryDirectory() as folder:
+        for form, net in nets.items():
+            if form == "published":
+                continue
+            bundle = bundle_of(net, case.side, Path(folder))
+            for artifact in bundle.manifest.artifacts:
+                native = "native" if form == "pure" else f"{form}_native"
+                name = {"plain": form, "native": native}.get(artifact.form)
+                if name in FORMS and obstacle_to(artifact) is None:
+                    loaders[name] = partial(load_artifact, bundle, artifact)
+    calibration = torch.randint(0, 256, (CALIBRATION, 3, case.side, case.side), dtype=torch.uint8)
+    for form, name, kind in (
+        ("vanilla", "vanilla_int8", "plain"),
+        ("pure", "pure_int8", "plain"),
+        ("pure", "groupnl_int8", "native"),
+    ):
+        bundle = int8_bundle(nets[form], preprocessing_of(case.side), calibration, form=kind)
+        if bundle.manifest.artifacts[0].form == kind and obstacle_to(bundle.manifest.artifacts[0]) is None:
+            loaders[name] = partial(load_artifact, bundle, bundle.manifest.artifacts[0])
+    return {form: loaders[form] for form in FORMS if form in loaders}
+
+
+def preprocessing_of(side: int) -> Preprocessing:
+    """That of most nets of timm."""
+    return Preprocessing(input_size=(3, side, side), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+def bundle_graph(net: nn.Module, example: Tensor) -> Graph:
+    """The graph that a bundle has as its plain form for ONNX Runtime."""
     plain = plain_form(net)
     return export_graph(plain.module, example, plain.constants, passes_for(RUNTIME))
 
 
-class OnnxSession:
-    """A graph that ONNX Runtime has loaded, its threads asleep between runs.
+def load_artifact(bundle: Bundle, artifact: Artifact, threads: int) -> Run:
+    """A form as a device runs it."""
+    return Session(bundle, threads, artifact).logits
 
-    Args:
-        graph: The graph.
-        threads: Of the runtime.
-    """
 
-    def __init__(self, graph: Graph, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        held = {**graph.tensors, **graph.constants}
-        self._values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in held.values()]
-        options.add_external_initializers(list(held), self._values)
-        self._session = onnxruntime.InferenceSession(graph.onnx, options, providers=["CPUExecutionProvider"])
+def load_plainly(graph: Graph, threads: int) -> Run:
+    """A graph as it stands, its threads asleep between runs as those of a device's session."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    held = graph.initializers()
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in held.values()]
+    options.add_external_initializers(list(held), values)
+    session = onnxruntime.InferenceSession(graph.onnx, options, providers=["CPUExecutionProvider"])
 
-    def run(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 3, H, W) to logits (N, K)."""
-        logits: NDArray[np.float32] = self._session.run(None, {"input": images})[0]
+    def run(images: Images, _kept: list[Any] = values) -> Images:  # the runtime does not copy the values
+        logits: Images = session.run(None, {"input": images})[0]
         return logits
 
+    return run
 
-def rows_of(case: Case, graphs: Mapping[str, Graph], threads: int, budget: float) -> list[dict[str, Any]]:
+
+def rows_of(case: Case, loaders: Mapping[str, Load], threads: int, budget: float) -> list[dict[str, Any]]:
     """Measure a case's forms in turns.
 
     Raises:
-        ValueError: ``published`` and ``pure`` answer otherwise.
+        ValueError: Forms of the same net answer otherwise.
     """
     images = np.random.default_rng(0).normal(size=(1, 3, case.side, case.side)).astype(np.float32)
-    sessions = {form: OnnxSession(graph, threads) for form, graph in graphs.items()}
-    one, other = (sessions[form].run(images) for form in ("published", "pure"))
-    difference = float(np.abs(one - other).max() / np.abs(one).max())
-    if not difference <= TOLERANCE:
-        raise ValueError(f"{case.name}: published and pure differ by {difference:.1e} of the largest answer")
-    medians = interleaved_ms({form: partial(session.run, images) for form, session in sessions.items()}, budget)
+    calls = {form: load(threads) for form, load in loaders.items()}
+    expected = calls["published"](images)
+    for form in SAME & set(calls):
+        difference = float(np.abs(calls[form](images) - expected).max() / np.abs(expected).max())
+        if not difference <= TOLERANCE:
+            raise ValueError(f"{case.name}: published and {form} differ by {difference:.1e} of the largest answer")
+    medians = interleaved_ms({form: partial(call, images) for form, call in calls.items()}, budget)
     return [
         {
             "net": case.name,
@@ -187,21 +245,26 @@ def measure(cases: Sequence[Case], threads: Sequence[int], budget: float) -> lis
     """Every case with every number of threads."""
     rows = []
     for case in cases:
-        graphs = {form: graph_of(form, net, case.side) for form, net in nets_of(case).items()}
+        loaders = loaders_of(case)
         for number in threads:
-            rows += rows_of(case, graphs, number, budget)
+            rows += rows_of(case, loaders, number, budget)
         print(f"{case.name} measured", file=sys.stderr)
     return rows
 
 
 def against_targets(cases: Sequence[Case], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What was wanted, and what was found with one thread."""
-    found = {(row["net"], row["form"]): row["ratio_to_vanilla"] for row in rows if row["threads"] == 1}
-    return [
-        {"net": case.name, "form": form, "target": target, "ratio_to_vanilla": found[case.name, form]}
-        for case in cases
-        for form, target in case.targets.items()
-    ]
+    """What was wanted in ONNX Runtime with one thread, and what was found; of 8 bits, against vanilla in 8 bits."""
+    found = {
+        (row["net"], row["form"]): row["median_ms"] for row in rows if (row["threads"], row["runtime"]) == (1, RUNTIME)
+    }
+    results = []
+    for case in cases:
+        for form, target in case.targets.items():
+            against = "vanilla_int8" if form in INT8 else "vanilla"
+            if (case.name, form) in found:
+                ratio = found[case.name, form] / found[case.name, against]
+                results.append({"net": case.name, "form": form, "against": against, "target": target, "ratio": ratio})
+    return results
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """A tiny net as a bundle, built with the onnx and safetensors packages; nothing of the cloud's exporter is in it."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ from onnx import TensorProto, helper
 from groupnl_device import nlf
 from groupnl_device.archive import pack
 from groupnl_device.manifest import Manifest
+
+os.environ["GROUPNL_CACHE_DIR"] = ""  # nothing is kept in the cache of the user who runs the tests
 
 SEED_CHANNELS, OUT_CHANNELS, GROUPS, CLASSES = 5, 12, 2, 4
 HEIGHT, WIDTH = 6, 8

@@ -130,13 +130,13 @@ def two_layers(**options):
     )
 
 
-@pytest.mark.parametrize("normalize", ["l2", "rms"])
+@pytest.mark.parametrize("normalize", ["l2", "rms", "batch"])
 def test_every_sine_layer_gets_pairs_for_its_scale(normalize):
     model = two_layers(normalize=normalize)
     untouched = model[3].period.clone()
     first, second = design_pairs_(model)
     assert (first.layer, first.copies, second.layer, second.copies) == ("0", 1, "2", 3)
-    assert first.scale == second.scale == pytest.approx(8**-0.5 if normalize == "l2" else 1.0)
+    assert first.scale == second.scale == pytest.approx(1.0 if normalize == "rms" else 8**-0.5)
     assert model[0].explicit
     assert not model[3].explicit
     torch.testing.assert_close(model[3].period, untouched)
@@ -155,6 +155,8 @@ def test_designed_pairs_travel_with_the_weights():
 
 
 def test_without_a_norm_the_scale_is_measured():
+    with pytest.raises(ValueError, match=r"layer '0' has normalize='clamp'.*measure it"):
+        design_pairs_(two_layers(normalize="clamp"))
     model = two_layers(normalize="none").eval()
     before = model[0].shift.clone()
     with pytest.raises(ValueError, match=r"layer '0' has normalize='none'.*measure it"):

@@ -53,6 +53,8 @@ def test_a_finished_experiment_is_not_run_again(tasks: list[Task]) -> None:
     left = missing(["resnet18"])
     assert left == tasks[1:]
     assert missing(["resnet18"], only="gtsrb") == [task for task in tasks if task.row.data == "gtsrb"]
+    wanted = ("vanilla", "groupnl-batch")
+    assert missing(["resnet18"], methods=wanted) == [task for task in tasks[1:] if task.row.method in wanted]
 
 
 def test_what_another_program_finished_meanwhile_is_not_run_again(tasks: list[Task]) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from benchmarks.runtimes import CASES, FORMS, QUICK, Case, against_targets, graph_of, nets_of, rows_of, table
+from benchmarks.runtimes import CASES, FORMS, QUICK, Case, against_targets, loaders_of, nets_of, rows_of, table
 
 from groupnl.models import zoo_names
 from groupnl.nn import GroupNLConv2d
@@ -34,8 +34,12 @@ def test_table_by_hand():
 
 
 def test_targets_are_of_one_thread():
-    cases = [Case(base="a", side=224, targets={"pure": 0.7}), Case(base="b", side=32, targets={})]
-    assert against_targets(cases, ROWS) == [{"net": "a", "form": "pure", "target": 0.7, "ratio_to_vanilla": 0.75}]
+    cases = [Case(base="a", side=224, targets={"pure": 0.7, "lean": 0.5}), Case(base="b", side=32, targets={})]
+    wanted = {"net": "a", "form": "pure", "against": "vanilla", "target": 0.7, "ratio": 0.75}
+    assert against_targets(cases, ROWS) == [wanted]
+    rows = [*ROWS, row("a", "vanilla_int8", 1, 2.0, 0.5), row("a", "groupnl_int8", 1, 1.5, 0.375)]
+    (found,) = against_targets([Case(base="a", side=224, targets={"groupnl_int8": 0.8})], rows)
+    assert (found["against"], found["ratio"]) == ("vanilla_int8", 0.75)
 
 
 def test_the_cases_are_nets_that_can_be_made():
@@ -58,11 +62,12 @@ def test_published_has_the_weights_of_pure():
 
 def test_a_small_measurement():
     case = CASES[0]
-    graphs = {form: graph_of(form, net, case.side) for form, net in nets_of(case).items() if form != "ghost"}
-    rows = rows_of(case, graphs, 1, budget=0.0)
-    assert [found["form"] for found in rows] == ["vanilla", "published", "pure"]
+    loaders = loaders_of(case)
+    assert {"vanilla", "ghost", "published", "pure"} <= set(loaders) <= set(FORMS)
+    rows = rows_of(case, loaders, 1, budget=0.0)
+    assert [found["form"] for found in rows] == list(loaders)
     for found in rows:
         assert (found["net"], found["runtime"], found["threads"]) == ("resnet8@32", "onnxruntime", 1)
         assert found["ratio_to_vanilla"] == pytest.approx(found["median_ms"] / rows[0]["median_ms"])
     with pytest.raises(ValueError, match="resnet8@32: published and pure differ by"):
-        rows_of(case, {**graphs, "pure": graphs["vanilla"]}, 1, budget=0.0)
+        rows_of(case, {**loaders, "pure": loaders["vanilla"]}, 1, budget=0.0)

@@ -43,9 +43,17 @@ def test_the_demo_measures_everything_and_fails_when_accuracy_is_low(tmp_path, c
         } <= set(net)
         assert net["agreement"] == 1.0
         assert net["bundle_bytes"] == (out / f"{name}.gnl").stat().st_size
+    forms = results["forms"]
+    assert forms[0] == {**forms[0], "net": "resnet8", "form": "onnxruntime/plain/float32", "ratio": 1.0}
+    assert ("groupnl_resnet8", "onnxruntime/plain/float32") in [(row["net"], row["form"]) for row in forms]
+    native = "onnxruntime/native/float32"
+    assert (native in results["forms_left_out"]) != (native in [row["form"] for row in forms])
+    for row in forms:
+        assert row["ratio"] == row["latency_ms_median"] / results["nets"]["resnet8"]["latency_ms_median"]
     assert results["seed"] == 4
     assert results["nets"]["groupnl_resnet8"]["params"] < results["nets"]["resnet8"]["params"]
     page = (out / "report.html").read_text()
+    assert "groupnl_resnet8, onnxruntime/plain/float32" in page
     assert "groupnl_resnet8" in page
     assert (out / "maps.png").read_bytes().startswith(b"\x89PNG")
     assert not (out / "pictures").exists()

@@ -17,13 +17,15 @@ import torch
 from torch import Tensor, nn
 
 import groupnl.models  # noqa: F401  # registers the zoo with timm
-from groupnl.export import ExportError, export_bundle, exporter, plain_form
+from groupnl.export import ExportError, export_bundle, plain_form
+from groupnl.export.passes import Network, Outcome, selection
 from groupnl.nn import GroupNLConv2d, fuse_for_inference_
 from groupnl_device import schema
 from groupnl_device.bundle import Bundle
+from groupnl_device.errors import BundleError
 from groupnl_device.nlf import NLFS, NORMALIZES
 from groupnl_device.preprocessing import Preprocessing
-from groupnl_device.runtime import Session
+from groupnl_device.runtime import Session, obstacle_to
 
 HEIGHT, WIDTH = 10, 7
 PREPROCESSING = Preprocessing(input_size=(3, HEIGHT, WIDTH), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.25))
@@ -102,7 +104,7 @@ def test_every_function_and_norm(tmp_path: Path) -> None:
     net = EveryCombination()
     names = [str(k) for k in range(11 * len(net.layers))]
     report = export(net, tmp_path / "all.gnl", class_names=names)
-    assert report.layers == 16
+    assert report.layers == len(NLFS) * len(NORMALIZES) + 1
     session = Session(Bundle.open(tmp_path / "all.gnl"))
     images = np.random.default_rng(0).normal(size=(3, 3, HEIGHT, WIDTH)).astype(np.float32)
     images[0] = 0  # every pixel of every map is zero before the norm
@@ -142,24 +144,64 @@ def operators(path: Path) -> set[str]:
     return {node.op_type for node in graph.node}
 
 
-def test_passes_are_chosen_and_reported(exported: Path, tmp_path: Path) -> None:
-    assert "ReduceL2" not in operators(exported)
-    report = export(tiny(), tmp_path / "plain.gnl", passes=())
-    assert {"ReduceL2", "Sub", "Concat"} <= operators(tmp_path / "plain.gnl")
-    assert report.passes == {}
+def test_passes_are_reported(exported: Path, tmp_path: Path) -> None:
+    assert not {"ReduceL2", "Sub"} & operators(exported)
+    report = export(tiny(), tmp_path / "net.gnl")
+    changed = {name: outcome.changed for name, outcome in report.passes.items()}
+    assert changed == {"native": 1, "l2-norm": 1, "pairs": 1, "split-concat": 0, "sparse": 0}
     assert report.latency_ms is None
-    report = export(tiny(), tmp_path / "one.gnl", passes=["l2-norm"])
-    assert {name: outcome.changed for name, outcome in report.passes.items()} == {"l2-norm": 1}
-    assert not {"ReduceL2", "Div"} & operators(tmp_path / "one.gnl")
 
 
 def test_what_each_pass_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("groupnl.export.latency.BUDGET", 0.0)
-    report = export(tiny(), tmp_path / "x.gnl", passes=["pairs", "l2-norm"], explain=True)
-    assert report.latency_ms is not None
-    assert list(report.latency_ms) == ["all", "none", "l2-norm", "pairs"]
-    assert all(0 < latency < 1000 for latency in report.latency_ms.values())
-    assert not {"ReduceL2", "Sub"} & operators(tmp_path / "x.gnl")
+    report = export(tiny(), tmp_path / "x.gnl", explain=True)
+    latency = dict(report.latency_ms or {})
+    here = obstacle_to(report.manifest.artifacts[0]) is None
+    assert (latency.pop("onnxruntime/native/float32", None) is not None) == here
+    assert list(latency) == ["onnxruntime/plain/float32", "none", "l2-norm", "pairs", "split-concat", "sparse"]
+    assert all(0 < figure < 1000 for figure in latency.values())
+
+
+def test_a_device_without_native_operators_takes_the_plain_form(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("groupnl_device.onnxruntime_adapter.installed_version", lambda _: None)
+    session = Session(Bundle.open(exported))
+    assert session.artifact.label == "onnxruntime/plain/float32"
+    obstacle = obstacle_to(session.bundle.manifest.artifacts[0])
+    assert obstacle == "requires groupnl-device-native 0.1 or newer, which is not installed"
+
+
+def test_native_operators_that_do_not_load_are_passed_over(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("groupnl_device.onnxruntime_adapter.installed_version", lambda _: "0.1.0")
+    monkeypatch.setattr("groupnl_device.onnxruntime_adapter._native_library", lambda: "/no/such/library.so")
+    bundle = Bundle.open(exported)
+    assert Session(bundle).artifact.label == "onnxruntime/plain/float32"
+    with pytest.raises(BundleError, match="ONNX Runtime refuses the graph"):
+        Session(bundle, artifact=bundle.manifest.artifacts[0])
+
+
+def test_a_wrong_native_graph_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fuse = selection.fuse_layers
+
+    def without_activation(net: Network) -> Outcome:
+        outcome = fuse(net)
+        for made in net.nodes:
+            if made.domain == "groupnl":
+                made.attributes["activation"] = "none"
+        return outcome
+
+    monkeypatch.setattr(selection, "fuse_layers", without_activation)
+    with pytest.raises(ExportError, match="differs from PyTorch"):
+        export(tiny(), tmp_path / "net.gnl")
+    assert not list(tmp_path.iterdir())
+
+
+def test_runtimes_are_checked(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"no bundle for 'tflite': expected some of onnxruntime"):
+        export(tiny(), tmp_path / "net.gnl", runtimes=["onnxruntime", "tflite"])
+    with pytest.raises(ExportError, match="no runtime given"):
+        export(tiny(), tmp_path / "net.gnl", runtimes=[])
 
 
 def test_the_manifest_tells_everything(exported: Path) -> None:
@@ -170,10 +212,14 @@ def test_the_manifest_tells_everything(exported: Path) -> None:
     assert manifest.preprocessing == PREPROCESSING
     assert manifest.class_names == tuple(CLASSES)
     assert document["measured"] == MEASURED
-    (artifact,) = manifest.artifacts
-    assert artifact.agreement["images"] == 70
-    assert artifact.agreement["same_top1"] + artifact.agreement["near_ties"] >= 70
-    assert artifact.agreement["max_relative_difference"] <= 1e-4
+    assert [artifact.label for artifact in manifest.artifacts] == [
+        "onnxruntime/native/float32",
+        "onnxruntime/plain/float32",
+    ]
+    for artifact in manifest.artifacts:
+        assert artifact.agreement["images"] == 70
+        assert artifact.agreement["same_top1"] + artifact.agreement["near_ties"] >= 70
+        assert artifact.agreement["max_relative_difference"] <= 1e-4
     assert document["layers"] == [
         {
             "name": "body",
@@ -324,7 +370,7 @@ class TwoOutputs(nn.Module):
         ({"measured": {"clean_accuracy": [0.5]}}, "clean_accuracy"),
         ({"measured": {"clean_accuracy": torch.tensor(0.5)}}, "no valid bundle"),
         ({"name": ""}, "at least 1 characters"),
-        ({"passes": ["l2-norm", "magic"]}, r"no pass 'magic': expected some of l2-norm"),
+        ({"precision": "int3"}, r"precision 'int3': expected float32"),
         ({"net": broken_weights(tiny())}, r"head\.weight: holds values that are not finite"),
         ({"net": other_pairs(tiny())}, "layer 'body': its period values are not those"),
         ({"net": tiny().to("meta")}, "meta device"),
@@ -360,8 +406,8 @@ def test_a_bundle_that_answers_differently_is_not_written(tmp_path: Path, monkey
 
 
 def test_a_graph_with_other_constants_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = exporter.rebuild
-    monkeypatch.setattr(exporter, "rebuild", lambda *a: {name: value + 1 for name, value in real(*a).items()})
+    real = plain_form.rebuild
+    monkeypatch.setattr(plain_form, "rebuild", lambda *a: {name: value + 1 for name, value in real(*a).items()})
     with pytest.raises(ExportError, match="other values than a device would rebuild"):
         export(tiny(), tmp_path / "x.gnl")
     assert not list(tmp_path.iterdir())

@@ -41,13 +41,26 @@ def test_equals_the_layer_and_the_reference(nlf, normalize, out_channels, reduct
         seed=5,
         key="a.b",
     )
-    plain = PlainGroupNL(layer, describe("a.b", layer))
     x = maps()
+    if layer.seed_norm is not None:
+        layer(4 * x)  # statistics of its own
+    layer.eval()
+    plain = plain_form(layer).module
     with torch.no_grad():
         found = plain(x)
         seed_maps = layer.seed_conv(x).double()
+        if normalize == "batch":
+            mean, variance = layer.seed_norm.running_mean, layer.seed_norm.running_var
+            seed_maps = (seed_maps - mean.reshape(-1, 1, 1)) / (variance.reshape(-1, 1, 1).double() + 1e-5).sqrt()
+            seed_maps = seed_maps / layer.seed_channels**0.5
+        scale = layer.seed_channels**0.5 if nlf == "gaussian" and normalize == "batch" else 1.0
         expected = expand_reference(
-            seed_maps, layer.period, layer.shift, out_channels=out_channels, nlf=nlf, normalize=normalize
+            seed_maps.clamp(-1, 1) if normalize == "clamp" else seed_maps,
+            layer.period * scale,
+            layer.shift / scale,
+            out_channels=out_channels,
+            nlf=nlf,
+            normalize=normalize if normalize in ("l2", "rms") else "none",
         )
         scale = expected.abs().max()
         assert found.shape == (2, out_channels, 6, 5)

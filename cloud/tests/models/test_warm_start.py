@@ -132,6 +132,24 @@ def test_images_help_and_weights_alone_help_too(images):
     assert errors["images"] < 0.7 * errors["weights"] < 0.7 * errors["keep"]
 
 
+@pytest.mark.parametrize("with_images", [False, True])
+def test_a_batch_norm_of_the_seed_maps_has_their_statistics(images, with_images):
+    torch.manual_seed(0)
+    model = settled(Net(), images)
+    options = {"init": "pretrained", "calibration": images if with_images else None, "normalize": "batch"}
+    convert_(model, select=only("conv1"), **options)
+    layer, seen = model.conv1, []
+    layer.seed_conv.register_forward_hook(lambda _m, _i, output: seen.append(output))
+    model(images)
+    (maps,) = seen
+    mean, variance = maps.mean(dim=(0, 2, 3)), maps.var(dim=(0, 2, 3), correction=0)
+    spread = variance.sqrt()
+    # fitting goes on after the statistics are taken, and without images they follow from the old norm
+    assert ((layer.seed_norm.running_mean - mean).abs() < 0.5 * spread).all()
+    assert ((layer.seed_norm.running_var / variance - 1).abs() < 0.9).all()
+    assert not torch.allclose(layer.seed_norm.running_var, torch.ones_like(variance))
+
+
 def test_a_trained_net_starts_far_above_the_other_ways():
     def gratings(count, seed):  # eight orientations, random phase, noise
         generator = torch.Generator().manual_seed(seed)

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from groupnl.nn import expand_composite, expand_reference, normalize_maps
-from groupnl_device.nlf import NLFS, NORMALIZES, channel_map, copies, draw_pairs
+from groupnl_device.nlf import NLFS, PIXEL_NORMS, channel_map, copies, draw_pairs
 
 
 @pytest.mark.parametrize("nlf", NLFS)
-@pytest.mark.parametrize("normalize", NORMALIZES)
+@pytest.mark.parametrize("normalize", PIXEL_NORMS)
 @pytest.mark.parametrize(("seeds", "out_channels", "groups"), [(5, 10, 2), (7, 30, 4), (4, 6, 4)])
 def test_equals_the_reference(nlf, normalize, seeds, out_channels, groups):
     torch.manual_seed(0)

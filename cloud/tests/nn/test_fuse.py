@@ -129,6 +129,29 @@ def test_norms_of_all_libraries(norm):
     assert len(report.folded) == 1
 
 
+@pytest.mark.parametrize("nlf", ["sine", "gaussian"])
+def test_the_norm_of_seed_maps_goes_into_the_seed_convolution(nlf):
+    model = nn.Sequential(GroupNLConv2d(3, 10, 3, bias=False, normalize="batch", nlf=nlf), nn.BatchNorm2d(10))
+    unfused = copy.deepcopy(lived_in(model)).state_dict()
+    report = assert_same_answers(model)
+    assert [(row.norm, row.into, row.form) for row in report.folded] == [
+        ("0.seed_norm", "0.seed_conv", "weights"),
+        ("1", "0", "affine"),
+    ]
+    assert not report.kept
+    with pytest.raises(RuntimeError, match="weights are of a net with batch norms"):
+        model[0].layer.load_state_dict({name[2:]: value for name, value in unfused.items() if name[0] == "0"})
+
+
+def test_a_norm_of_seed_maps_stays_where_it_cannot_be_folded():
+    layer = GroupNLConv2d(3, 10, 3, normalize="batch")
+    layer.seed_norm.register_forward_hook(lambda *_: None)
+    assert_kept(nn.Sequential(layer).double().eval(), "has hooks")
+    layer = GroupNLConv2d(3, 10, 3, normalize="batch")
+    layer.seed_conv = StdConv2d(3, 5, 3)
+    assert_kept(nn.Sequential(layer).double().eval(), "its seed convolution is a StdConv2d")
+
+
 @pytest.mark.parametrize("layer", [GroupNLConv2d, GhostConv2d, SineFMConv2d, StdConv2d])
 def test_other_layers_take_a_norm_as_a_scale_and_a_bias(layer):
     model = nn.Sequential(layer(3, 10, 3), nn.BatchNorm2d(10), nn.ReLU())

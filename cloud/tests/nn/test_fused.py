@@ -23,7 +23,12 @@ def plainly(part, x):
     """Steps 2 to 5 and the affine map in float64, channel by channel."""
     layer = part.layer
     y = copy.deepcopy(layer.seed_conv).double()(x.double()).detach()
-    if layer.normalize != "none":
+    if layer.normalize == "batch":
+        mean, var = (v.double().reshape(-1, 1, 1) for v in (layer.seed_norm.running_mean, layer.seed_norm.running_var))
+        y = (y - mean) / (var + 1e-5).sqrt() / math.sqrt(layer.seed_channels)
+    if layer.normalize == "clamp":
+        y = y.clamp(-1, 1)
+    if layer.normalize in ("l2", "rms"):
         y = y / y.pow(2).sum(1, keepdim=True).sqrt().clamp(min=1e-12)
     if layer.normalize == "rms":
         y = y * math.sqrt(layer.seed_channels)
@@ -46,6 +51,8 @@ CASES = {
     "fewer generated than seeds": {"out_channels": 9, "nl_groups": 2},
     "rms": {"out_channels": 16, "normalize": "rms"},
     "none": {"out_channels": 16, "normalize": "none"},
+    "batch": {"out_channels": 16, "normalize": "batch"},
+    "clamp": {"out_channels": 16, "normalize": "clamp"},
     "sparse": {"out_channels": 12, "sparse": True},
 }
 

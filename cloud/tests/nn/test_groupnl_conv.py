@@ -25,7 +25,7 @@ def numpy_expand(y, period, shift, out_channels, nlf, normalize):
         for row in range(height):
             for column in range(width):
                 pixel = y[n, :, row, column].astype(np.float64)
-                if normalize != "none":
+                if normalize in ("l2", "rms"):
                     pixel = pixel / max(math.sqrt(sum(v * v for v in pixel)), 1e-12)
                 if normalize == "rms":
                     pixel = pixel * math.sqrt(seeds)
@@ -46,7 +46,7 @@ def one_value(v, omega, phi, copy_index, seeds, nlf, normalize):
     if nlf == "sine":
         return math.sin(omega * (v - phi))
     if nlf == "gaussian":
-        scale = math.sqrt(seeds) if normalize == "l2" else 1.0
+        scale = math.sqrt(seeds) if normalize in ("l2", "batch") else 1.0
         return math.exp(-((omega * scale * (v - phi / scale)) ** 2))
     if nlf == "monomial":
         return math.copysign(abs(v) ** omega, v)
@@ -56,8 +56,25 @@ def one_value(v, omega, phi, copy_index, seeds, nlf, normalize):
     return v
 
 
+def numpy_bound(y, normalize):
+    """The bounds that each channel has of its own, a batch norm that of the batch at hand."""
+    if normalize == "batch":
+        deviation = np.sqrt(y.var(axis=(0, 2, 3), keepdims=True) + 1e-5)
+        return (y - y.mean(axis=(0, 2, 3), keepdims=True)) / deviation / math.sqrt(y.shape[1])
+    return np.minimum(np.maximum(y, -1), 1) if normalize == "clamp" else y
+
+
+def reference_of(layer, bounded):
+    """The reference on maps that are bounded already where each channel has a bound of its own."""
+    alone = layer.normalize in ("batch", "clamp")
+    scale = math.sqrt(layer.seed_channels) if layer.nlf == "gaussian" and layer.normalize == "batch" else 1.0
+    period, shift = layer.period.double() * scale, layer.shift.double() / scale
+    options = {"nlf": layer.nlf, "normalize": "none" if alone else layer.normalize}
+    return expand_reference(bounded, period.float(), shift.float(), out_channels=layer.out_channels, **options)
+
+
 def numpy_of(layer: GroupNLConv2d, x: Tensor) -> np.ndarray:
-    y = layer.seed_conv(x).detach().double().numpy()
+    y = numpy_bound(layer.seed_conv(x).detach().double().numpy(), layer.normalize)
     return numpy_expand(y, layer.period.numpy(), layer.shift.numpy(), layer.out_channels, layer.nlf, layer.normalize)
 
 
@@ -74,11 +91,9 @@ def test_forward_equals_numpy_in_float64(nlf, normalize, out_channels, reduction
     result = layer(x).detach()
     assert result.shape == (2, out_channels, 3, 5)
     # the gaussian's scaled pair is rounded to float32, the others agree to float64's last digits
-    tolerance = 1e-6 if nlf == "gaussian" and normalize == "l2" else 1e-13
+    tolerance = 1e-6 if nlf == "gaussian" and normalize in ("l2", "batch") else 1e-13
     np.testing.assert_allclose(result.numpy(), expected, atol=tolerance, rtol=tolerance)
-    reference = expand_reference(
-        layer.seed_conv(x).detach(), layer.period, layer.shift, out_channels=out_channels, nlf=nlf, normalize=normalize
-    )
+    reference = reference_of(layer, torch.from_numpy(numpy_bound(layer.seed_conv(x).detach().numpy(), normalize)))
     torch.testing.assert_close(result, reference, atol=1e-13, rtol=1e-13)
 
 
@@ -104,6 +119,7 @@ def test_any_shape_equals_the_reference_and_the_convolutions_shape(data):
         "normalize": data.draw(st.sampled_from(NORMALIZES)),
     }
     layer = GroupNLConv2d(in_channels, out_channels, groups=groups, reduction=reduction, **conv_options, **options)
+    layer.eval()
     x = torch.randn(data.draw(st.integers(1, 2)), in_channels, 7, 6)
     plain = nn.Conv2d(in_channels, out_channels, **conv_options)
     result = layer(x)
@@ -111,14 +127,10 @@ def test_any_shape_equals_the_reference_and_the_convolutions_shape(data):
     if layer.copies == 0:
         torch.testing.assert_close(result, layer.seed_conv(x))
         return
-    reference = expand_reference(
-        layer.seed_conv(x),
-        layer.period,
-        layer.shift,
-        out_channels=out_channels,
-        nlf=layer.nlf,
-        normalize=layer.normalize,
-    )
+    y = layer.seed_conv(x)
+    if layer.normalize == "batch":
+        y = y / math.sqrt(1 + 1e-5) / math.sqrt(seeds)  # the statistics of a new layer are 0 and 1
+    reference = reference_of(layer, y.clamp(-1, 1) if layer.normalize == "clamp" else y)
     torch.testing.assert_close(result, reference, atol=1e-5, rtol=1e-5)
 
 
@@ -136,6 +148,31 @@ def test_gradients_match_finite_differences(nlf, normalize):
         return torch.func.functional_call(layer, {"seed_conv.weight": weight}, (x,))
 
     assert torch.autograd.gradcheck(forward, (x, weight))
+
+
+def test_a_batch_norm_of_the_seed_maps_has_statistics_and_no_parameters():
+    torch.manual_seed(0)
+    layer = GroupNLConv2d(3, 8, 1, normalize="batch", key="a")
+    assert {name for name, _ in layer.named_parameters()} == {"seed_conv.weight", "seed_conv.bias"}
+    x = torch.randn(4, 3, 6, 5)
+    y = layer.seed_conv(x).detach()
+    layer(x)
+    # momentum 0.1 from 0 and 1; the running variance is the unbiased one
+    torch.testing.assert_close(layer.seed_norm.running_mean, 0.1 * y.mean(dim=(0, 2, 3)))
+    torch.testing.assert_close(layer.seed_norm.running_var, 0.9 + 0.1 * y.var(dim=(0, 2, 3), correction=1))
+    other = GroupNLConv2d(3, 8, 1, normalize="batch", key="a")
+    other.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(other.eval()(x), layer.eval()(x), rtol=0, atol=0)
+    with pytest.raises(RuntimeError, match="other hyperparameters"):
+        GroupNLConv2d(3, 8, 1, normalize="none", key="a").load_state_dict(layer.state_dict(), strict=False)
+
+
+def test_at_reduction_one_there_is_nothing_to_bound():
+    layer = GroupNLConv2d(3, 8, 1, reduction=1, normalize="batch")
+    assert layer.seed_norm is None
+    clamped = GroupNLConv2d(3, 8, 1, reduction=1, normalize="clamp")
+    x = 100 * torch.randn(2, 3, 4, 5)
+    torch.testing.assert_close(clamped(x), clamped.seed_conv(x), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])

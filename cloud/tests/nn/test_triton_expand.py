@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groupnl.nn import expand_reference
-from groupnl_device.nlf import NLFS, NORMALIZES, argument_scale, copies, draw_pairs
+from groupnl_device.nlf import NLFS, PIXEL_NORMS, argument_scale, copies, draw_pairs
 
 pytest.importorskip("triton", reason="Triton is not installed here")
 
@@ -84,14 +84,14 @@ class Case:
 
 
 @pytest.mark.parametrize("memory_format", FORMATS)
-@pytest.mark.parametrize("normalize", NORMALIZES)
+@pytest.mark.parametrize("normalize", PIXEL_NORMS)
 @pytest.mark.parametrize("nlf", KERNEL_NLFS)
 def test_equals_the_reference(nlf, normalize, memory_format):
     Case((2, 7, 3, 5), 17, 3, nlf, normalize, memory_format=memory_format).check()  # unequal groups, two copies, cut
 
 
 @pytest.mark.parametrize("memory_format", FORMATS)
-@pytest.mark.parametrize("normalize", NORMALIZES)
+@pytest.mark.parametrize("normalize", PIXEL_NORMS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_precision(dtype, normalize, memory_format):
     Case((2, 8, 6, 5), 16, 4, "sine", normalize, dtype, memory_format).check()
@@ -126,7 +126,7 @@ def test_one_pixel_is_the_same_in_both_formats(images):
 
 
 @pytest.mark.parametrize("memory_format", FORMATS)
-@pytest.mark.parametrize("normalize", NORMALIZES)
+@pytest.mark.parametrize("normalize", PIXEL_NORMS)
 def test_channels_in_several_tiles(normalize, memory_format, monkeypatch):
     for name, size in (("TILE", 16), ("LARGEST_TILE", 16), ("WIDEST", 8), ("SECTORS", 4)):
         monkeypatch.setattr(triton_tiles, name, size)
@@ -145,7 +145,7 @@ def test_any_shape(data):
         data.draw(st.integers(seeds + 1, seeds * (draw_copies + 1))),
         data.draw(st.integers(1, seeds)),
         data.draw(st.sampled_from(KERNEL_NLFS)),
-        data.draw(st.sampled_from(NORMALIZES)),
+        data.draw(st.sampled_from(PIXEL_NORMS)),
         data.draw(st.sampled_from(DTYPES)),
         data.draw(st.sampled_from(FORMATS)),
     ).check()
@@ -180,7 +180,7 @@ def test_a_pixel_too_small_to_be_scaled_to_one(memory_format):
     torch.testing.assert_close(by_maps.double(), maps.grad, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("normalize", NORMALIZES)
+@pytest.mark.parametrize("normalize", PIXEL_NORMS)
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
 def test_what_is_no_number_spoils_the_same_maps_as_in_the_reference(bad, normalize):
     case = Case((1, 5, 3, 2), 10, 2, normalize=normalize)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from groupnl.nn import expand_reference
-from groupnl_device.nlf import NORMALIZES, copies, draw_pairs
+from groupnl_device.nlf import PIXEL_NORMS, copies, draw_pairs
 
 pytest.importorskip("triton", reason="Triton is not installed here")
 
@@ -74,7 +74,7 @@ def within_a_few_roundings(made, exact, dtype):
     torch.testing.assert_close(made.double(), exact, atol=3e-6, rtol=relative)
 
 
-@pytest.mark.parametrize("normalize", NORMALIZES)
+@pytest.mark.parametrize("normalize", PIXEL_NORMS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_precisions(dtype, normalize):
     check(6, 2, (4, 5), (3, 3), 12, dtype=dtype, normalize=normalize, bias=True)

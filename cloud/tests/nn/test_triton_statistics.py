@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groupnl_device.nlf import NORMALIZES, copies, draw_pairs
+from groupnl_device.nlf import PIXEL_NORMS, copies, draw_pairs
 
 pytest.importorskip("triton", reason="Triton is not installed here")
 
@@ -38,7 +38,7 @@ def small_tiles(monkeypatch):
     monkeypatch.setattr(triton_statistics, "TILE", 64)
 
 
-@pytest.mark.parametrize("normalize", NORMALIZES)
+@pytest.mark.parametrize("normalize", PIXEL_NORMS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_precisions(dtype, normalize):
     check((3, 8, 6, 7), 16, dtype=dtype, normalize=normalize)

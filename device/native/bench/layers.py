@@ -20,6 +20,7 @@ import platform
 import statistics
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -209,14 +210,7 @@ def measure(case: Case, threads: int, rounds: int) -> list[dict[str, Any]]:
     sessions = {form: session(net_of(case, form), threads) for form in case.forms}
     feed = {"x": np.random.default_rng(1).standard_normal((1, AROUND, case.side, case.side)).astype(np.float32)}
     errors = _errors(case, {form: net.run(None, feed)[0] for form, net in sessions.items()})
-    times: dict[str, list[float]] = {form: [] for form in sessions}
-    for _ in range(rounds):
-        for form, net in sessions.items():
-            net.run(None, feed)
-            start = time.perf_counter()
-            net.run(None, feed)
-            times[form].append((time.perf_counter() - start) * 1e3)
-    medians = {form: statistics.median(values) for form, values in times.items()}
+    medians = medians_ms(sessions, feed, rounds)
     return [
         {
             **vars(case),
@@ -230,6 +224,20 @@ def measure(case: Case, threads: int, rounds: int) -> list[dict[str, Any]]:
     ]
 
 
+def medians_ms(
+    sessions: Mapping[str, onnxruntime.InferenceSession], feed: Mapping[str, Array], rounds: int
+) -> dict[str, float]:
+    """Of each form; they take turns, each after one run that is not timed."""
+    times: dict[str, list[float]] = {form: [] for form in sessions}
+    for _ in range(rounds):
+        for form, net in sessions.items():
+            net.run(None, feed)
+            start = time.perf_counter()
+            net.run(None, feed)
+            times[form].append((time.perf_counter() - start) * 1e3)
+    return {form: statistics.median(values) for form, values in times.items()}
+
+
 def _errors(case: Case, outputs: dict[str, Array]) -> dict[str, float]:
     plain = outputs["plain"]
     errors = {}
@@ -240,10 +248,10 @@ def _errors(case: Case, outputs: dict[str, Array]) -> dict[str, float]:
     return errors
 
 
-def header(quick: bool) -> dict[str, Any]:
+def header(quick: bool, script: str = "layers") -> dict[str, Any]:
     """Where, when and with what it was measured."""
     return {
-        "command": "python device/native/bench/layers.py" + (" --quick" if quick else ""),
+        "command": f"python device/native/bench/{script}.py" + (" --quick" if quick else ""),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "hardware": hardware(),
         "versions": {

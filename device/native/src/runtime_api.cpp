@@ -48,6 +48,15 @@ std::string text_attribute(const OrtApi& api, const OrtKernelInfo* info, const c
   return text.data();
 }
 
+std::int64_t number_attribute(const OrtApi& api, const OrtKernelInfo* info, const char* name, std::int64_t otherwise) {
+  std::int64_t number = 0;
+  if (OrtStatus* status = api.KernelInfoGetAttribute_int64(info, name, &number)) {
+    api.ReleaseStatus(status);
+    return otherwise;
+  }
+  return number;
+}
+
 std::vector<std::int64_t> numbers_attribute(const OrtApi& api, const OrtKernelInfo* info, const char* name,
                                             std::vector<std::int64_t> otherwise) {
   std::size_t size = 0;

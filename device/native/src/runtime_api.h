@@ -54,6 +54,7 @@ std::string text_of(const std::vector<std::int64_t>& shape);
 
 // Attributes of a node, or `otherwise` where it has none of that name. Numbers must be as many as in `otherwise`.
 std::string text_attribute(const OrtApi& api, const OrtKernelInfo* info, const char* name, const char* otherwise);
+std::int64_t number_attribute(const OrtApi& api, const OrtKernelInfo* info, const char* name, std::int64_t otherwise);
 std::vector<std::int64_t> numbers_attribute(const OrtApi& api, const OrtKernelInfo* info, const char* name,
                                             std::vector<std::int64_t> otherwise);
 

@@ -25,6 +25,8 @@ class TailPlan {
   std::int64_t seed_channels() const { return tail_.seed_channels; }
   std::int64_t out_channels() const { return tail_.seed_channels + static_cast<std::int64_t>(sines_.size()); }
 
+  const Tail& tail() const { return tail_; }
+
   // All output channels of `pixels` neighbouring pixels; as Kernels::tail, but of any number and in parallel.
   void run(Pool& pool, const float* in, std::int64_t in_pitch, float* out, std::int64_t out_pitch,
            std::int64_t pixels) const;

@@ -1,66 +1,14 @@
 // Fuzzes the layers without ONNX Runtime, for the sanitizers: every array is a heap block of exactly its size, every
 // result is compared with the formula in double, the work is spread over real threads.
-#include <algorithm>
-#include <atomic>
-#include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <limits>
-#include <memory>
-#include <random>
-#include <thread>
-#include <vector>
 
+#include "driver_parts.h"
 #include "layers.h"
+#include "quantized_kernels.h"
 
 namespace {
 
-using groupnl::Activation;
 using groupnl::Normalize;
-using std::int64_t;
-
-class Threads final : public groupnl::Pool {
- public:
-  explicit Threads(int count) : count_(count) {}
-
-  void run(Task task, void* data, std::size_t count) override {
-    std::atomic<std::size_t> next{0};
-    const auto serve = [&] {
-      for (std::size_t i = next++; i < count; i = next++) task(data, i);
-    };
-    std::vector<std::thread> threads;
-    for (int i = 1; i < count_; ++i) threads.emplace_back(serve);
-    serve();
-    for (auto& thread : threads) thread.join();
-  }
-
- private:
-  int count_;
-};
-
-std::mt19937_64 generator(1);
-
-int64_t integer(int64_t least, int64_t most) { return std::uniform_int_distribution<int64_t>(least, most)(generator); }
-
-std::unique_ptr<float[]> numbers(int64_t count, double spread) {
-  std::unique_ptr<float[]> made(new float[static_cast<std::size_t>(count)]);
-  std::normal_distribution<double> normal(0.0, spread);
-  for (int64_t i = 0; i < count; ++i) made[static_cast<std::size_t>(i)] = static_cast<float>(normal(generator));
-  return made;
-}
-
-double act(Activation kind, double v) {
-  if (kind == Activation::relu) return v < 0 ? 0 : v;
-  if (kind == Activation::relu6) return v < 0 ? 0 : v > 6 ? 6 : v;
-  if (kind == Activation::hardswish) return v * std::min(1.0, std::max(0.0, v / 6 + 0.5));
-  return v;
-}
-
-void demand(bool holds, const char* what, int round) {
-  if (holds) return;
-  std::fprintf(stderr, "round %d: %s\n", round, what);
-  std::exit(1);
-}
 
 void one_round(int round) {
   const bool sparse = round % 2 == 0;
@@ -156,7 +104,13 @@ void one_round(int round) {
 
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 400;
-  for (int round = 0; round < rounds; ++round) one_round(round);
-  std::printf("%d rounds with the %s kernels\n", rounds, groupnl::kernels().name);
+  for (int round = 0; round < rounds; ++round) {
+    one_round(round);
+    blocked_round(round);
+    blocked_gate_round(round);
+    quantized_round(round);
+  }
+  std::printf("%d rounds with the %s and, in int8, %s kernels\n", rounds, groupnl::kernels().name,
+              groupnl::quantized_kernels().name);
   return 0;
 }

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 Array = NDArray[Any]
+OUTPUTS = dict.fromkeys(("QuantizedExpand", "QuantizedSparseExpand"), TensorProto.UINT8)  # the others': float32
 OPSETS = [helper.make_opsetid("", 18), helper.make_opsetid("groupnl", 1)]
 
 
@@ -48,7 +48,7 @@ def one_node(
         numpy_helper.from_array(array, name) for name, array in inputs.items() if array is not None and name not in fed
     ]
     graph_inputs = [_value(name, inputs[name]) for name in fed]
-    output = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
+    output = helper.make_tensor_value_info("out", OUTPUTS.get(op, TensorProto.FLOAT), None)
     graph = helper.make_graph([node], "one", graph_inputs, [output], constants)
     return bytes(helper.make_model(graph, opset_imports=OPSETS, ir_version=10).SerializeToString())
 
@@ -64,15 +64,14 @@ def session(model: bytes, *, threads: int = 1, native: bool = True) -> onnxrunti
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def run(op: str, inputs: Mapping[str, Array | None], *, threads: int = 1, **attributes: Any) -> NDArray[np.float32]:
+def run(op: str, inputs: Mapping[str, Array | None], *, threads: int = 1, **attributes: Any) -> Array:
     """One operator: its first input is fed, the others are constants."""
     first = next(iter(inputs))
     net = session(one_node(op, inputs, fed=(first,), **attributes), threads=threads)
-    result: NDArray[np.float32] = net.run(None, {first: inputs[first]})[0]
+    result: Array = net.run(None, {first: inputs[first]})[0]
     return result
 
 
 def _value(name: str, array: Array | None) -> Any:
     assert array is not None
-    kind = TensorProto.INT64 if array.dtype == np.int64 else TensorProto.FLOAT
-    return helper.make_tensor_value_info(name, kind, [None] * array.ndim)
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), [None] * array.ndim)

@@ -9,8 +9,8 @@ Array = NDArray[np.float64]
 
 
 def convolution(
-    x: NDArray[np.float32],
-    weight: NDArray[np.float32],
+    x: NDArray[np.float32] | Array,
+    weight: NDArray[np.float32] | Array,
     bias: NDArray[np.float32] | None,
     *,
     strides: Sequence[int] = (1, 1),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from groupnl_device import schema, strict_json
+from groupnl_device.cuts import Cut
 from groupnl_device.errors import FormatVersionError, InvalidManifestError
 from groupnl_device.nlf import NLF, Normalize, Range, copies, resolve_ranges
 from groupnl_device.preprocessing import Preprocessing
@@ -69,7 +70,10 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """One executable form of the net: which runtime takes it, which entries it consists of, what must be installed."""
+    """One executable form of the net: which runtime takes it, which entries it consists of, what must be installed.
+
+    ``cuts`` names the tensors that the graph wants and that are parts of shipped ones.
+    """
 
     runtime: str
     form: str
@@ -77,6 +81,7 @@ class Artifact:
     files: Mapping[str, str]
     requires: Mapping[str, str]
     agreement: Figures
+    cuts: Mapping[str, Cut] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -165,10 +170,7 @@ class Manifest:
                 for name, e in d["entries"].items()
             },
             layers=tuple(_layer(layer) for layer in d["layers"]),
-            artifacts=tuple(
-                Artifact(**{name: artifact[name] for name in Artifact.__dataclass_fields__})
-                for artifact in d["artifacts"]
-            ),
+            artifacts=tuple(_artifact(artifact) for artifact in d["artifacts"]),
             measured=d["measured"],
             producer=d["producer"],
             self_test=None if test is None else SelfTest(file=test["file"], tolerance=float(test["tolerance"])),
@@ -185,9 +187,7 @@ class Manifest:
             "class_names": list(self.class_names),
             "entries": {name: _without_none(vars(info)) for name, info in sorted(self.entries.items())},
             "layers": [_layer_to_dict(layer) for layer in self.layers],
-            "artifacts": [
-                {name: _plain(value) for name, value in vars(artifact).items()} for artifact in self.artifacts
-            ],
+            "artifacts": [_artifact_to_dict(artifact) for artifact in self.artifacts],
             "measured": _plain(self.measured),
             "producer": dict(sorted(self.producer.items())),
         }
@@ -240,6 +240,18 @@ def _layer_to_dict(layer: Layer) -> dict[str, Any]:
         d["pairs"] = {"explicit": dict(vars(layer.pairs))}
     else:
         d["pairs"] = {"scheme": "philox-v1"} | {name: _plain(value) for name, value in vars(layer.pairs).items()}
+    return d
+
+
+def _artifact(d: dict[str, Any]) -> Artifact:
+    cuts = {name: Cut.of_part(cut["of"], cut["part"]) for name, cut in d.get("cuts", {}).items()}
+    return Artifact(**{name: d[name] for name in Artifact.__dataclass_fields__ if name != "cuts"}, cuts=cuts)
+
+
+def _artifact_to_dict(artifact: Artifact) -> dict[str, Any]:
+    d = {name: _plain(value) for name, value in vars(artifact).items() if name != "cuts"}
+    if artifact.cuts:
+        d["cuts"] = {name: {"of": cut.of, "part": cut.part} for name, cut in sorted(artifact.cuts.items())}
     return d
 
 

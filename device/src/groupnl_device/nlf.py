@@ -22,10 +22,12 @@ from numpy.typing import NDArray
 SCHEME = "philox-v1"
 
 NLF = Literal["sine", "gaussian", "monomial", "legendre", "identity"]
-Normalize = Literal["l2", "rms", "none"]
+PixelNorm = Literal["l2", "rms", "none"]  # of a pixel's channels; the other bounds know each channel alone
+Normalize = Literal["l2", "rms", "none", "batch", "clamp"]
 Range = tuple[float, float]
 
 NLFS: tuple[NLF, ...] = get_args(NLF)
+PIXEL_NORMS: tuple[PixelNorm, ...] = get_args(PixelNorm)
 NORMALIZES: tuple[Normalize, ...] = get_args(Normalize)
 
 # Where each NLF's pair is drawn from: (period range, shift range). None: not drawn, see draw_pairs.
@@ -149,10 +151,10 @@ def channel_map(
 def argument_scale(nlf: NLF, normalize: Normalize, seed_channels: int) -> float:
     """What an NLF multiplies y by before its pair applies, so that the pair's units are the root mean square of y.
 
-    Only the gaussian needs it, and only after the L2 norm, which leaves y with a root mean square of 1/sqrt(S): there
-    ``omega sqrt(S)`` and ``phi / sqrt(S)`` take the places of omega and phi.
+    Only the gaussian needs it, and only after ``l2`` and ``batch``, which leave y with a root mean square of 1/sqrt(S):
+    there ``omega sqrt(S)`` and ``phi / sqrt(S)`` take the places of omega and phi.
     """
-    return math.sqrt(seed_channels) if nlf == "gaussian" and normalize == "l2" else 1.0
+    return math.sqrt(seed_channels) if nlf == "gaussian" and normalize in ("l2", "batch") else 1.0
 
 
 def channel_constants(

@@ -8,8 +8,12 @@ from numpy.typing import NDArray
 
 from groupnl_device.bundle import Bundle
 from groupnl_device.errors import BundleError, InvalidManifestError, NoRunnableArtifactError
+from groupnl_device.executorch_adapter import ExecuTorch
 from groupnl_device.manifest import Artifact
+from groupnl_device.ncnn_adapter import Ncnn
 from groupnl_device.onnxruntime_adapter import OnnxRuntime
+from groupnl_device.openvino_adapter import OpenVino
+from groupnl_device.pytorch_adapter import PyTorch
 from groupnl_device.tensors import read_tensors
 
 Images = NDArray[np.uint8]
@@ -44,7 +48,7 @@ class Runtime(Protocol):
         """
 
 
-RUNTIMES: tuple[Runtime, ...] = (OnnxRuntime(),)
+RUNTIMES: tuple[Runtime, ...] = (OnnxRuntime(), OpenVino(), Ncnn(), ExecuTorch(), PyTorch())
 
 
 class Session:
@@ -53,7 +57,8 @@ class Session:
     Args:
         bundle: A verified bundle.
         threads: Of the runtime, at least 1.
-        artifact: One of the bundle's; by default the first that runs here.
+        artifact: One of the bundle's; by default the first that runs here. One that should run but does not load is
+            passed over for the next.
 
     Attributes:
         artifact: The form that runs.
@@ -67,11 +72,12 @@ class Session:
 
     def __init__(self, bundle: Bundle, threads: int = 1, artifact: Artifact | None = None) -> None:
         check_threads(threads)
-        runtime, self.artifact = choose(bundle, None if artifact is None else [artifact])
         self.bundle = bundle
         self.threads = threads
+        self.artifact, runtime, self._net = _load_first(
+            bundle, bundle.manifest.artifacts if artifact is None else [artifact], threads
+        )
         self.runtime = f"{runtime.name} {runtime.version()}"
-        self._net = runtime.load(bundle, self.artifact, threads=threads)
 
     def logits(self, images: NDArray[np.float32]) -> Logits:
         """The net alone.
@@ -144,6 +150,22 @@ def check_threads(threads: int) -> None:
     """
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
         raise ValueError(f"threads={threads!r}: expected an integer from 1 to {MAX_THREADS}")
+
+
+def _load_first(bundle: Bundle, artifacts: Sequence[Artifact], threads: int) -> tuple[Artifact, Runtime, Executable]:
+    """The first of these that loads here."""
+    failed: BundleError | None = None
+    left = list(artifacts)
+    while True:
+        try:
+            runtime, artifact = choose(bundle, left)
+        except NoRunnableArtifactError as error:
+            raise failed or error from error
+        try:
+            return artifact, runtime, runtime.load(bundle, artifact, threads=threads)
+        except BundleError as error:
+            failed = failed or error
+            left = left[left.index(artifact) + 1 :]
 
 
 def choose(bundle: Bundle, artifacts: Sequence[Artifact] | None = None) -> tuple[Runtime, Artifact]:

@@ -112,7 +112,8 @@ def design_pairs_(
     Args:
         model: Its GroupNL layers with ``nlf="sine"`` that generate maps are changed in place; others are left alone.
         scales: Standard deviation of y by the layer's qualified name, where it was measured
-            (``LayerDiversity.seed_std``). Else it follows from the norm: 1/sqrt(S) for ``l2``, 1 for ``rms``.
+            (``LayerDiversity.seed_std``). Else it follows from the norm: 1/sqrt(S) for ``l2`` and ``batch``, 1
+            for ``rms``.
         distribution: See :func:`design_nlf`.
         least_variance: See :func:`design_nlf`.
 
@@ -120,8 +121,8 @@ def design_pairs_(
         What was done, in the net's order.
 
     Raises:
-        ValueError: The net has no such layer, ``scales`` names another one, a layer with ``normalize="none"`` has no
-            measured scale, or :func:`design_nlf` refuses. Nothing has been changed then.
+        ValueError: The net has no such layer, ``scales`` names another one, a layer without a norm (``none``,
+            ``clamp``) has no measured scale, or :func:`design_nlf` refuses. Nothing has been changed then.
     """
     layers = {
         name: module
@@ -177,10 +178,10 @@ def log_determinant(covariance: Tensor) -> float:
 
 
 def _norm_scale(name: str, layer: GroupNLConv2d) -> float:
-    if layer.normalize == "none":
+    if layer.normalize in ("none", "clamp"):
         raise ValueError(
-            f"layer {name!r} has normalize='none', so the scale of its y is not known: measure it and give it, "
-            "scales={layer.layer: layer.seed_std for layer in groupnl.analysis.diversity(model, images)}"
+            f"layer {name!r} has normalize={layer.normalize!r}, so the scale of its y is not known: measure it and "
+            "give it, scales={layer.layer: layer.seed_std for layer in groupnl.analysis.diversity(model, images)}"
         )
     return 1.0 if layer.normalize == "rms" else 1 / math.sqrt(layer.seed_channels)
 

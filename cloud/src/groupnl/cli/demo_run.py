@@ -18,6 +18,7 @@ from torch import nn
 
 from groupnl.analysis import complexity, group_maps
 from groupnl.cli.datasets import preprocessing_of
+from groupnl.cli.demo_forms import measure_forms
 from groupnl.cli.device_process import run_device
 from groupnl.cli.evaluation_table import table_of
 from groupnl.cli.export import measured_figures
@@ -78,7 +79,10 @@ def run_demo(out: Path, *, epochs: int, seed: int, say: Say) -> tuple[dict[str, 
     for name in NETS:
         say(f"{name}: running its bundle in a process without PyTorch")
         nets[name]["agreement"] = _agreement(models[name], test_set, preprocessing, out / f"{name}.gnl", pictures)
-    _measure_latency(nets, out)
+    say("measuring the forms of each bundle")
+    forms = measure_forms({name: out / f"{name}.gnl" for name in NETS}, BENCH_ROUNDS)
+    for name, figures in forms.first.items():
+        nets[name] |= figures
     shutil.rmtree(pictures)
 
     candidates = test_set.images[:64]
@@ -88,6 +92,8 @@ def run_demo(out: Path, *, epochs: int, seed: int, say: Say) -> tuple[dict[str, 
     results = {
         "nets": nets,
         "baseline": "resnet8",
+        "forms": forms.rows,
+        "forms_left_out": forms.left_out,
         "data": "OpenIcons",
         "classes": classes,
         "train_images": len(train_set),
@@ -182,19 +188,6 @@ def _agreement(
     device = torch.tensor([answer["top"][0]["index"] for answer in answers])  # the files' names are in order
     ours = predictions(model, test_set, preprocessing=preprocessing).cpu()
     return float((device == ours).double().mean())
-
-
-def _measure_latency(nets: dict[str, dict[str, Any]], out: Path) -> None:
-    rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in nets}
-    options = ["--threads", "1", "--runs", "300", "--energy-seconds", "0"]
-    for _ in range(BENCH_ROUNDS):
-        for name in nets:
-            rounds[name].append(run_device(["bench", str(out / f"{name}.gnl"), *options]))
-    for name, measured in rounds.items():
-        measured.sort(key=lambda one: float(one["latency_ms_median"]))
-        middle = measured[BENCH_ROUNDS // 2]
-        for key in ("latency_ms_median", "latency_ms_p90", "cold_start_ms", "peak_memory_bytes", "threads"):
-            nets[name][key] = middle[key]
 
 
 def _write_pictures(images: ImageSet, folder: Path) -> Path:

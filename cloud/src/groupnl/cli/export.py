@@ -10,6 +10,7 @@ import typer
 from groupnl.cli.datasets import DataDirOption, ImageSizeOption, ProtocolOption, load_split
 from groupnl.cli.nets import ModelOptions, NetArgument, parse_options, resolve_net
 from groupnl.cli.output import JsonOption, Output, ResultFailedError
+from groupnl.cli.quantization_gate import gate_of, pictures_for_calibration
 
 if TYPE_CHECKING:
     from groupnl.evaluation import Evaluation
@@ -28,9 +29,22 @@ def export(
     measured: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="What groupnl evaluate wrote: goes into the manifest.")
     ] = None,
-    runtime: Annotated[
-        str, typer.Option("--for", metavar="RUNTIME", help="Make it fast there; now: onnxruntime.")
-    ] = "onnxruntime",
+    runtimes: Annotated[
+        list[str] | None,
+        typer.Option("--for", metavar="RUNTIME", help="Make it fast there; repeat for several. Default: onnxruntime."),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(metavar="P", help="float32; or int8, with ranges from --data's training pictures.")
+    ] = "float32",
+    calibration_images: Annotated[int, typer.Option(metavar="N", help="For int8: how many training pictures.")] = 256,
+    operators: Annotated[
+        Path | None,
+        typer.Option(
+            "--required-operators",
+            metavar="FILE.config",
+            help="Write here which operators a minimal build of ONNX Runtime needs for this bundle.",
+        ),
+    ] = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Say what was rewritten, and what each rewrite is worth here.")
     ] = False,
@@ -45,10 +59,13 @@ def export(
 
     from groupnl.evaluation import Evaluation
     from groupnl.export import DisagreementError, export_bundle
-    from groupnl.export.passes import passes_for
+    from groupnl.export.required_operators import required_operators
+    from groupnl.export.targets import check_runtimes
+    from groupnl_device.atomic import write_atomically
+    from groupnl_device.bundle import Bundle
 
     with Output(json).words() as output:
-        passes = passes_for(runtime)
+        chosen = check_runtimes(runtimes or ["onnxruntime"])
         found = resolve_net(net, parse_options(model_option))
         if found.module is None:
             raise ValueError(f"{net} is a bundle already")
@@ -65,6 +82,15 @@ def export(
         if measured is not None:
             result = Evaluation.from_dict(json_format.loads(measured.read_text(encoding="utf-8")))
             figures = measured_figures(result)
+        calibration, judge = None, None
+        if precision == "int8":
+            if test_set is None or data is None:
+                raise ValueError(
+                    "--precision int8 needs --data: its training pictures give the ranges, its test pictures the check"
+                )
+            train_set = load_split(data, "train", data_dir, protocol, found.preprocessing.input_size[1])
+            calibration = pictures_for_calibration(train_set, calibration_images)
+            judge = gate_of(found.module, test_set, found.preprocessing)
         try:
             report = export_bundle(
                 found.module,
@@ -75,17 +101,32 @@ def export(
                 name=found.name,
                 test_images=test_set.images if test_set else None,
                 measured=figures,
-                passes=passes,
+                runtimes=chosen,
+                precision=precision,
+                calibration_images=calibration,
+                judge=judge,
                 explain=explain,
             )
         except DisagreementError as error:
             raise ResultFailedError(str(error)) from error
         agreement = report.agreement
+        forms = ", ".join(artifact.label for artifact in report.manifest.artifacts)
         output.say(
-            f"wrote {report.path}: {report.size_bytes:,} bytes; GroupNL layers whose pairs the device rebuilds from "
-            f"seeds: {report.layers}\nagrees with PyTorch on {agreement.same_top1} of {agreement.images} pictures, "
+            f"wrote {report.path}: {report.size_bytes:,} bytes, forms: {forms}; GroupNL layers whose pairs the device "
+            f"rebuilds from seeds: {report.layers}\n"
+            f"agrees with PyTorch on {agreement.same_top1} of {agreement.images} pictures, "
             f"logits differ by at most {agreement.max_relative_difference:.1e} of their scale"
         )
+        if told := report.manifest.measured.get("quantization"):
+            output.say(
+                f"accuracy in float32 and int8: clean {told['float32_accuracy_clean']:.1%} and "
+                f"{told['int8_accuracy_clean']:.1%}, under corruption {told['float32_accuracy_under_corruption']:.1%} "
+                f"and {told['int8_accuracy_under_corruption']:.1%}"
+            )
+        if operators is not None:
+            content = required_operators(Bundle.open(report.path)).encode()
+            write_atomically(operators, lambda file: file.write(content))
+            output.say(f"wrote {operators}: what a minimal build of ONNX Runtime needs")
         if explain:
             output.say(explanation(report))
         output.finish(
@@ -93,6 +134,7 @@ def export(
                 "bundle": str(report.path),
                 "bundle_bytes": report.size_bytes,
                 "entry_bytes": dict(report.entry_bytes),
+                "forms": [artifact.label for artifact in report.manifest.artifacts],
                 "agreement": agreement.to_dict(),
                 "passes": {name: asdict(outcome) for name, outcome in report.passes.items()},
                 **({"latency_ms": dict(report.latency_ms)} if report.latency_ms is not None else {}),
@@ -101,13 +143,18 @@ def export(
 
 
 def explanation(report: "ExportReport") -> str:
-    """What each pass did to the net and what it is worth, for people."""
+    """What each rewrite did to the net and what it is worth, for people."""
     latency = report.latency_ms or {}
-    lines = (
-        [f"latency here, one thread: {latency['all']:.2f} ms; the graph as it was traced: {latency['none']:.2f} ms"]
+    lines = ["latency here, one picture, one thread:"] if latency else []
+    lines += [
+        f"  {artifact.label}: {latency[artifact.label]:.2f} ms"
+        if artifact.label in latency
+        else f"  {artifact.label}: does not run here, checked in standard operators"
+        for artifact in report.manifest.artifacts
         if latency
-        else []
-    )
+    ]
+    if "none" in latency:
+        lines.append(f"  the graph as it was traced: {latency['none']:.2f} ms")
     for name, outcome in report.passes.items():
         worth = f"; without it {latency[name]:.2f} ms" if name in latency else ""
         lines.append(f"  {name}: {outcome.changed} rewritten{worth}")

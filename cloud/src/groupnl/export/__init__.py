@@ -7,5 +7,6 @@ from groupnl.export.agreement import Agreement
 from groupnl.export.bundle_writer import write_bundle
 from groupnl.export.errors import DisagreementError, ExportError
 from groupnl.export.exporter import ExportReport, export_bundle
+from groupnl.export.targets import RUNTIMES
 
-__all__ = ["Agreement", "DisagreementError", "ExportError", "ExportReport", "export_bundle", "write_bundle"]
+__all__ = ["RUNTIMES", "Agreement", "DisagreementError", "ExportError", "ExportReport", "export_bundle", "write_bundle"]

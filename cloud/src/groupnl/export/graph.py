@@ -3,21 +3,19 @@
 import warnings
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
-import safetensors.numpy
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from groupnl.export.errors import ExportError
-from groupnl.export.passes import Outcome, apply_passes
-from groupnl.export.passes.network import OPSET
+from groupnl.export.passes import NATIVE, Outcome, apply_passes
+from groupnl.export.passes.native import DOMAIN, VERSION
+from groupnl.export.passes.network import OPSET, Array
+from groupnl_device.cuts import Cut, add_cuts
 
 INPUT, OUTPUT = "input", "logits"
-LEAST_ONNXRUNTIME = "1.18"  # the first that reads the IR version (10) which the exporter writes
 WEIGHTS = "weights.safetensors"
 _LARGEST_INSIDE = 1024  # bytes: shapes, axes and scalars stay in the graph, where a runtime folds them
 
@@ -30,18 +28,22 @@ class Graph:
         onnx: The graph, serialised; its weights are marked as external.
         tensors: By name, those which are to be shipped: each once, though nodes may share it.
         constants: By name, those which the device rebuilds.
+        cuts: By name, those which the device cuts out of shipped ones.
         outcomes: By name, what each pass did.
     """
 
     onnx: bytes
-    tensors: dict[str, NDArray[Any]]
-    constants: dict[str, NDArray[Any]]
+    tensors: dict[str, Array]
+    constants: dict[str, Array]
+    cuts: dict[str, Cut]
     outcomes: dict[str, Outcome]
 
-    def weights(self) -> bytes:
-        """The tensors as a safetensors file."""
-        serialised: bytes = safetensors.numpy.save(self.tensors)
-        return serialised
+    def initializers(self) -> dict[str, Array]:
+        """What a device fills the graph with."""
+        model = onnx.ModelProto.FromString(self.onnx)
+        external = {i.name for i in model.graph.initializer if i.data_location == onnx.TensorProto.EXTERNAL}
+        held = add_cuts({**self.tensors, **self.constants}, self.cuts)
+        return {name: array for name, array in held.items() if name in external}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,34 +60,39 @@ class Traced:
     state: frozenset[str]
     rebuilt: frozenset[str]
 
-    def finished(self, passes: Collection[str] = ()) -> Graph:
+    def finished(self, passes: Collection[str] = (), *, native: bool = False) -> Graph:
         """Rewrite a copy by passes, in their order, and take its weights out.
 
         Args:
             passes: Their names, see ``groupnl.export.passes``.
+            native: Put GroupNL layers into native operators first.
 
         Raises:
             ExportError: A name is unknown.
         """
         model = onnx.ModelProto()
         model.CopyFrom(self.model)
-        outcomes, made = apply_passes(model.graph, passes, self.rebuilt)
-        tensors, constants = {}, {}
+        made = apply_passes(model.graph, passes, self.rebuilt, native=native)
+        if made.outcomes.get(NATIVE, Outcome(changed=0)).changed:
+            model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, VERSION))
+        tensors, constants = dict(made.whole), {}
         for initializer in model.graph.initializer:
             name = initializer.name
             array = onnx.numpy_helper.to_array(initializer)
             if name in self.rebuilt:
                 constants[name] = array
-            elif name in self.state or name in made or array.nbytes > _LARGEST_INSIDE:
+            elif name in made.cuts:
+                pass
+            elif name in self.state or name in made.whole or array.nbytes > _LARGEST_INSIDE:
                 tensors[name] = np.ascontiguousarray(array)
             else:
                 continue
             _mark_external(initializer)
         serialised = model.SerializeToString(deterministic=True)
-        return Graph(onnx=serialised, tensors=tensors, constants=constants, outcomes=outcomes)
+        return Graph(onnx=serialised, tensors=tensors, constants=constants, cuts=made.cuts, outcomes=made.outcomes)
 
 
-def trace(module: nn.Module, example: Tensor, rebuilt: Mapping[str, NDArray[Any]]) -> Traced:
+def trace(module: nn.Module, example: Tensor, rebuilt: Mapping[str, Array]) -> Traced:
     """Trace a net with a free batch size.
 
     Args:
@@ -103,7 +110,7 @@ def trace(module: nn.Module, example: Tensor, rebuilt: Mapping[str, NDArray[Any]
 
 
 def export_graph(
-    module: nn.Module, example: Tensor, rebuilt: Mapping[str, NDArray[Any]], passes: Collection[str] = ()
+    module: nn.Module, example: Tensor, rebuilt: Mapping[str, Array], passes: Collection[str] = ()
 ) -> Graph:
     """Trace a net, rewrite it by passes and take its weights out: see :func:`trace` and :class:`Traced`.
 
@@ -167,7 +174,7 @@ def _strip(model: onnx.ModelProto) -> None:
         graph.initializer.append(initializer)
 
 
-def _name_gathers(graph: onnx.GraphProto, rebuilt: Mapping[str, NDArray[Any]]) -> None:
+def _name_gathers(graph: onnx.GraphProto, rebuilt: Mapping[str, Array]) -> None:
     """Give indices that the exporter folded into a nameless copy the name of the buffer they came from."""
     present = {initializer.name for initializer in graph.initializer}
     absent = {name: values for name, values in rebuilt.items() if name not in present and values.dtype == np.int64}

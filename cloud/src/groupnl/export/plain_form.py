@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from groupnl.export.errors import ExportError
 from groupnl.nn import GroupNLConv2d
 from groupnl.nn.composite import L2_EPS
+from groupnl.nn.fuse import fold_seed_norm_
 from groupnl_device.constants import layer_constants, rebuild
 from groupnl_device.manifest import ExplicitPairs, Layer, SeededPairs
 from groupnl_device.nlf import NLF
@@ -53,7 +54,9 @@ class PlainGroupNL(nn.Module):
         y: Tensor = self.seed_conv(x)
         if self.generated == 0:
             return y
-        if self.normalize != "none":
+        if self.normalize == "clamp":
+            y = y.clamp(-1, 1)
+        if self.normalize in ("l2", "rms"):
             y = y / torch.linalg.vector_norm(y, dim=1, keepdim=True).clamp_min(L2_EPS)
         if self.normalize == "rms":
             y = y * self.seed_channels**0.5
@@ -118,7 +121,7 @@ def plain_form(model: nn.Module) -> PlainNet:
     """Copy a net and put every GroupNL layer into plain form; the net itself stays as it is.
 
     Raises:
-        ExportError: A layer's pairs are not those that its seed and key give.
+        ExportError: A layer's pairs are not those that its seed and key give, or its batch norm cannot be folded.
     """
     module = frozen_copy(model)
     done: dict[int, PlainGroupNL] = {}
@@ -132,6 +135,7 @@ def plain_form(model: nn.Module) -> PlainNet:
             description = describe(name, child)
             layers.append(description)
             explicit |= explicit_pairs(child, description)
+            _fold_seed_norm(name, child)
             done[id(child)] = PlainGroupNL(child, description)
         if name == "":
             module = done[id(child)]
@@ -183,6 +187,15 @@ def explicit_pairs(layer: GroupNLConv2d, description: Layer) -> dict[str, NDArra
         description.pairs.period: layer.period.cpu().numpy(),
         description.pairs.shift: layer.shift.cpu().numpy(),
     }
+
+
+def _fold_seed_norm(name: str, layer: GroupNLConv2d) -> None:
+    try:
+        fold_seed_norm_(layer)
+    except ValueError as error:
+        raise ExportError(
+            f"layer {name!r}: its seed_norm cannot be folded into its seed convolution: {error}"
+        ) from error
 
 
 def _check_drawn(name: str, layer: GroupNLConv2d) -> None:

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from groupnl.models.reconstruction import refit_norm_
+from groupnl.models.reconstruction import refit_norm_, settle_norm_
 from groupnl.models.seed_filters import choose_order, dense_filters, principal_filters, seen_inputs
 from groupnl.models.sites import BatchNorm, Site, is_refittable
 from groupnl.nn import GroupNLConv2d, HadamardMix
-from groupnl.nn.composite import expand_composite
 from groupnl_device.nlf import channel_map
 
 _GAUSSIAN_PIXELS = 4096
@@ -38,7 +37,7 @@ def start_from_weights_(model: nn.Module, converted: nn.Module, sites: Sequence[
         own = filters[site.name] * worth[:, None, None, None]
         for mix in (module for module in site.unit.modules() if isinstance(module, HadamardMix)):
             own = mix(own)  # the transform is symmetric and orthogonal: both factors of the product may go through it
-        seen, source = seen_inputs(site.layer.seed_conv).to(own.device), _channel_map(site.layer)[0].to(own.device)
+        seen, source = seen_inputs(site.layer.seed_conv).to(own.device), _source_of(site.layer).to(own.device)
         reader = converted.get_submodule(site.reader) if site.reader else None
         if site.reader and site.reader not in orders and (site.reader in filters or isinstance(reader, nn.Conv2d)):
             order = orders[site.name] = choose_order(own, seen, source)
@@ -67,15 +66,15 @@ def _worth(norm: nn.Module | None, conv: nn.Conv2d) -> Tensor:
     return (norm.weight.abs() / (norm.running_var + norm.eps).sqrt()).float()
 
 
-def _channel_map(layer: GroupNLConv2d) -> tuple[Tensor, Tensor]:
-    """The seed map of each output, shape (C_out,), and the pair of each generated one."""
-    source, pair = channel_map(
+def _source_of(layer: GroupNLConv2d) -> Tensor:
+    """The seed map of each output, shape (C_out,)."""
+    source, _ = channel_map(
         seed_channels=layer.seed_channels,
         out_channels=layer.out_channels,
         nl_groups=layer.nl_groups,
         copies=layer.copies,
     )
-    return torch.cat([torch.arange(layer.seed_channels), torch.from_numpy(source)]), torch.from_numpy(pair)
+    return torch.cat([torch.arange(layer.seed_channels), torch.from_numpy(source)])
 
 
 def _gaussian_maps(
@@ -97,7 +96,7 @@ def _gaussian_maps(
     Returns:
         Both of shape (1, C_out, 1, pixels).
     """
-    source, pair = (index.to(chosen.device) for index in _channel_map(layer))
+    source = _source_of(layer).to(chosen.device)
     if norm.running_mean is None:
         raise TypeError("the norm has no running statistics")
     seeds = chosen.flatten(1)
@@ -112,8 +111,6 @@ def _gaussian_maps(
     mean, deviation = mixture @ norm.running_mean[order].float(), seeds.norm(dim=1) * variance.sqrt()
     maps = (mean[:, None] + deviation[:, None] * noise)[None, :, None]
     if layer.copies:
-        generated_from = source[layer.seed_channels :]
-        maps = expand_composite(
-            maps, layer.period, layer.shift, generated_from, pair, nlf=layer.nlf, normalize=layer.normalize
-        )
+        settle_norm_(layer.seed_norm, [maps])
+        maps = layer.expanded(maps)
     return maps, (offset[:, None] + (scale * cosine)[:, None] * noise[source])[None, :, None]

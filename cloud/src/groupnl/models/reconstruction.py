@@ -79,6 +79,21 @@ def refit_norm_(norm: nn.modules.batchnorm._BatchNorm, samples: Samples) -> None
         norm.bias.copy_(t_mean)
 
 
+def settle_norm_(norm: nn.Module | None, maps: Sequence[Tensor]) -> None:
+    """Give a batch norm the statistics of maps (N, C, H, W), batch by batch; nothing where there is none."""
+    if not isinstance(norm, nn.modules.batchnorm._BatchNorm):
+        return
+    if norm.running_mean is None or norm.running_var is None:
+        raise TypeError("a batch norm without running statistics cannot be settled")
+    moments = [(x.double().mean(dim=(0, 2, 3)), x.double().square().mean(dim=(0, 2, 3)), x.numel()) for x in maps]
+    total = sum(count for _, _, count in moments)
+    mean = torch.stack([first * (count / total) for first, _, count in moments]).sum(0)
+    square = torch.stack([second * (count / total) for _, second, count in moments]).sum(0)
+    with torch.no_grad():
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_((square - mean.square()).clamp_min(0))
+
+
 def _unexplained(maps: Tensor, wanted: Tensor) -> Tensor:
     """Share of the variance of ``wanted`` that no scaling and shifting of each channel of ``maps`` explains."""
     x = maps.float() - maps.float().mean(dim=(0, 2, 3), keepdim=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from groupnl.analysis.evaluation_mode import evaluation_mode
 from groupnl.models.edit import Edit
 from groupnl.models.from_weights import start_from_weights_
-from groupnl.models.reconstruction import fit_, refit_norm_
+from groupnl.models.reconstruction import fit_, refit_norm_, settle_norm_
 from groupnl.models.sites import Site, find_sites, is_refittable
 
 _BATCH = 32  # images, where a calibration tensor is cut into batches
@@ -72,6 +72,8 @@ def _fit(
             wanted = [_normed(model.get_submodule(site.norm), maps) for maps in wanted]
         wanted = [maps[:, orders[site.name]] for maps in wanted]
         inputs = [x for x, _ in _calls(converted, site.unit, batches)]
+        if site.layer.seed_norm is not None:
+            settle_norm_(site.layer.seed_norm, [maps for _, maps in _calls(converted, site.layer.seed_conv, batches)])
         fit_(site.unit, site.layer.seed_conv, list(zip(inputs, wanted, strict=True)))
         norm = converted.get_submodule(site.norm) if site.norm else None
         if is_refittable(norm):

@@ -5,12 +5,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from groupnl.nn.functions import apply_nlf
-from groupnl_device.nlf import NLF, NORMALIZES, Normalize, argument_scale
+from groupnl_device.nlf import NLF, PIXEL_NORMS, Normalize, PixelNorm, argument_scale
 
 L2_EPS = 1e-12  # smallest norm that a pixel is divided by, as the published code has it
 
 
-def normalize_maps(seed_maps: Tensor, normalize: Normalize) -> Tensor:
+def normalize_maps(seed_maps: Tensor, normalize: PixelNorm) -> Tensor:
     """Bound the size of each pixel's channel vector.
 
     Args:
@@ -23,8 +23,8 @@ def normalize_maps(seed_maps: Tensor, normalize: Normalize) -> Tensor:
     Raises:
         ValueError: ``normalize`` is unknown.
     """
-    if normalize not in NORMALIZES:
-        raise ValueError(f"normalize={normalize!r}: expected one of {', '.join(NORMALIZES)}")
+    if normalize not in PIXEL_NORMS:
+        raise ValueError(f"normalize={normalize!r}: expected one of {', '.join(PIXEL_NORMS)}")
     maps = seed_maps.to(torch.promote_types(seed_maps.dtype, torch.float32))
     if normalize == "none":
         return maps
@@ -50,7 +50,7 @@ def expand_composite(
     pair: Tensor,
     *,
     nlf: NLF = "sine",
-    normalize: Normalize = "l2",
+    normalize: PixelNorm = "l2",
 ) -> Tensor:
     """All maps of the layer from its seed maps; arguments and result as in :func:`groupnl.nn.expand`."""
     nl_groups, copies = period.shape

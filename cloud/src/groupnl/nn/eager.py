@@ -5,11 +5,11 @@ from torch import Tensor
 
 from groupnl.nn.composite import L2_EPS, scaled_pairs
 from groupnl.nn.functions import apply_nlf, nlf_slope
-from groupnl_device.nlf import NLF, Normalize
+from groupnl_device.nlf import NLF, PixelNorm
 
 
 def expand_forward(
-    seed_maps: Tensor, period: Tensor, shift: Tensor, source: Tensor, pair: Tensor, nlf: NLF, normalize: Normalize
+    seed_maps: Tensor, period: Tensor, shift: Tensor, source: Tensor, pair: Tensor, nlf: NLF, normalize: PixelNorm
 ) -> Tensor:
     """All maps from the seed maps; arguments and result as in :func:`groupnl.nn.expand`. No gradient is recorded."""
     channels = seed_maps.shape[1]
@@ -42,7 +42,7 @@ def expand_backward(
     source: Tensor,
     pair: Tensor,
     nlf: NLF,
-    normalize: Normalize,
+    normalize: PixelNorm,
 ) -> Tensor:
     """The gradient with respect to the seed maps, all else computed anew from them.
 
@@ -100,7 +100,7 @@ def _norm(y: Tensor) -> Tensor:
     return (y * y).sum(dim=1, keepdim=True).sqrt_().clamp_min_(L2_EPS)
 
 
-def _length(normalize: Normalize, channels: int) -> float:
+def _length(normalize: PixelNorm, channels: int) -> float:
     """The L2 norm of a normalised pixel."""
     return channels**0.5 if normalize == "rms" else 1.0
 
@@ -110,7 +110,7 @@ def _maps_to_transform(unit: Tensor, source: Tensor, *, copies: int) -> Tensor:
 
 
 def _constants(
-    period: Tensor, shift: Tensor, pair: Tensor, nlf: NLF, normalize: Normalize, channels: int
+    period: Tensor, shift: Tensor, pair: Tensor, nlf: NLF, normalize: PixelNorm, channels: int
 ) -> tuple[Tensor, Tensor]:
     """One period and one shift for each generated map, shape (G, 1, 1)."""
     period, shift = scaled_pairs(period, shift, nlf=nlf, normalize=normalize, seed_channels=channels)

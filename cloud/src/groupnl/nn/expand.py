@@ -11,7 +11,7 @@ from groupnl.nn.backend import get_backend
 from groupnl.nn.composite import expand_composite
 from groupnl.nn.operator import expand_operator
 from groupnl.nn.reference import expand_reference
-from groupnl_device.nlf import NLF, Normalize
+from groupnl_device.nlf import NLF, PixelNorm
 
 _OPERATOR_DEVICES = ("cpu", "cuda", "meta")
 
@@ -24,7 +24,7 @@ def expand(
     pair: Tensor,
     *,
     nlf: NLF = "sine",
-    normalize: Normalize = "l2",
+    normalize: PixelNorm = "l2",
 ) -> Tensor:
     """All maps of the layer from its seed maps. :func:`groupnl.nn.set_backend` forces a path.
 

@@ -70,7 +70,8 @@ def fuse_for_inference_(model: nn.Module) -> FusionReport:
     - Behind a plain convolution, or a GroupNL layer with ``reduction=1``: into its weights.
     - Behind any other layer (GroupNL, Ghost, SineFM, convolutions that rework their weights): into a scale and a bias
       for each channel, applied with the layer's last step. See :class:`groupnl.nn.fused.FusedLayer`.
-    - Norms inside Ghost and SineFM layers: into the layers' own convolutions. Mono layers become plain convolutions.
+    - Norms inside GroupNL, Ghost and SineFM layers: into the layers' own convolutions. Mono layers become plain
+      convolutions.
 
     A norm stays where the result would change or nothing is known: where something else reads the convolution or goes
     into the norm, where either has several places in the net, hooks or parametrizations, where the norm has no running
@@ -97,16 +98,46 @@ def fuse_for_inference_(model: nn.Module) -> FusionReport:
     places = Counter(module for _, module in model.named_modules(remove_duplicate=False))
     folded: list[Folded] = []
     reasons: dict[str, str] = {}
+    for prefix, layer in _named(model, GroupNLConv2d).items():
+        try:
+            if fold_seed_norm_(layer, places):
+                folded.append(Folded(norm=f"{prefix}seed_norm", into=f"{prefix}seed_conv", form="weights"))
+        except ValueError as error:
+            reasons[f"{prefix}seed_norm"] = str(error)
     for prefix, block in {"": model, **_named(model, GhostConv2d)}.items():
         _fold_pairs(prefix, block, places, folded, reasons)
-    for prefix, layer in _named(model, SineFMConv2d).items():
-        _fold_sinefm_norms(prefix, layer, places, folded, reasons)
+    for prefix, sinusoids in _named(model, SineFMConv2d).items():
+        _fold_sinefm_norms(prefix, sinusoids, places, folded, reasons)
     kept = [
         Kept(norm=name, reason=reasons.get(name, "nothing shows that it alone reads one convolution"))
         for name, module in model.named_modules()
         if is_channel_norm(module)
     ]
     return FusionReport(folded=tuple(folded), kept=tuple(kept), made_plain=made_plain)
+
+
+def fold_seed_norm_(layer: GroupNLConv2d, places: Counter[nn.Module] | None = None) -> bool:
+    """Fold the norm of ``normalize="batch"`` into the layer's seed convolution; the layer is for inference alone then.
+
+    Args:
+        layer: In evaluation mode.
+        places: How often the net holds each module, where that is known.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        ValueError: The norm must stay; the message says why.
+    """
+    norm, conv = layer.seed_norm, layer.seed_conv
+    if norm is None or isinstance(norm, FoldedNorm):
+        return False
+    scale, bias = _affine(norm, conv, Counter() if places is None else places)
+    if type(conv) not in _LINEAR:
+        raise ValueError(f"its seed convolution is a {type(conv).__name__}, which may not scale with its weights")
+    _scale_filters(conv, scale * layer.seed_scale, bias * layer.seed_scale)
+    layer.seed_norm, layer.seed_scale = FoldedNorm(nn.Sequential()), 1.0
+    return True
 
 
 def _named(model: nn.Module, kind: type[_Layer]) -> dict[str, _Layer]:

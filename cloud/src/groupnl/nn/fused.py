@@ -96,7 +96,7 @@ class FusedLayer(InferenceOnly):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, H, W) to (N, C_out, H', W')."""
         if isinstance(self.layer, GroupNLConv2d) and self.layer.nlf == "sine" and _is_plain_inference(x):
-            return self._expand(self.layer, self.layer.seed_conv(x))
+            return self._expand(self.layer, self.layer.bounded(self.layer.seed_conv(x)))
         maps: Tensor = self.layer(x)
         if torch.is_grad_enabled() or torch.compiler.is_compiling() or maps.dtype != self.scale.dtype:
             return (maps * self.scale + self.bias).to(maps.dtype)
@@ -117,7 +117,7 @@ class FusedLayer(InferenceOnly):
         y = seed_maps.to(torch.promote_types(seed_maps.dtype, torch.float32))
         out = empty_like(y, layer.out_channels)
         unit, generated = out[:, :channels], out[:, channels:]
-        if layer.normalize == "none":
+        if layer.pixel_norm == "none":
             unit.copy_(y)
         else:
             norm = (y * y).sum(dim=1, keepdim=True).sqrt_().clamp_min_(L2_EPS)

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from groupnl.nn.arguments import PaddingMode, require_groups, require_integer, require_seed
 from groupnl.nn.backend import get_backend
+from groupnl.nn.composite import scaled_pairs
 from groupnl.nn.expand import expand
 from groupnl.nn.seeded import SeededLayer
 from groupnl.nn.sparse_conv import SparseConv2d
 from groupnl_device import nlf as seeded
-from groupnl_device.nlf import NLF, NORMALIZES, Normalize, Range
+from groupnl_device.nlf import NLF, NORMALIZES, PIXEL_NORMS, Normalize, PixelNorm, Range
 
 torch.fx.wrap("expand")  # one node for torch.fx, which cannot follow its choices
 
@@ -27,7 +28,8 @@ class GroupNLConv2d(SeededLayer):
     arXiv 2506.12335:
 
     1. ``y = Conv2d(C_in, S, ...)(x)``
-    2. ``y = y / max(|y|_2, 1e-12)`` per pixel (``normalize``; the output holds the normalised y)
+    2. ``y = y / max(|y|_2, 1e-12)`` per pixel (``normalize``; the output holds the normalised y). Two bounds know each
+       channel alone, for int8 (docs/int8.md): ``batch``, a batch norm divided by sqrt(S), and ``clamp``, to [-1, 1]
     3. the S maps are split into ``nl_groups`` groups of near-equal size, the first ones larger
     4. copy j of group i goes through ``sin(period[i, j] (y - shift[i, j]))`` (or another ``nlf``)
     5. ``[y, generated]`` along channels
@@ -56,12 +58,15 @@ class GroupNLConv2d(SeededLayer):
         nlf: ``sine``, ``gaussian``, ``monomial``, ``legendre`` or ``identity``.
         period_range: Where ``period`` is drawn from; None: the NLF's own, (1, 2) for the sine.
         shift_range: Where ``shift`` is drawn from; None: the NLF's own, (1, 5) for the sine.
-        normalize: ``l2``, ``rms`` or ``none``.
+        normalize: ``l2``, ``rms``, ``none``, ``batch`` or ``clamp``.
         seed: Any integer.
         key: The layer's qualified name. Two layers of the same seed and key have the same pairs.
 
     Attributes:
         seed_conv: The ``nn.Conv2d`` of step 1.
+        seed_norm: The batch norm of ``normalize="batch"``, without parameters; else None.
+        seed_scale: What its result is multiplied by: 1/sqrt(S), so that a pixel's channels are about as large as the L2
+            norm makes them.
         period: float32, shape (nl_groups, copies), a plain tensor. As drawn: what the gaussian makes of it after ``l2``
             is said at ``groupnl_device.nlf.argument_scale``.
         shift: float32, shape (nl_groups, copies).
@@ -73,6 +78,7 @@ class GroupNLConv2d(SeededLayer):
         RuntimeError: From ``load_state_dict``: the weights were trained with other pairs.
     """
 
+    seed_norm: nn.Module | None
     period: Tensor
     shift: Tensor
     _source: Tensor
@@ -143,18 +149,40 @@ class GroupNLConv2d(SeededLayer):
             device,
             dtype,
         )
+        # without weights: the convolution before it, and what follows the layer, have them
+        has_norm = normalize == "batch" and self.copies > 0
+        self.seed_scale = seed_channels**-0.5
+        self.seed_norm = nn.BatchNorm2d(seed_channels, affine=False, device=device, dtype=dtype) if has_norm else None
         self._explicit: dict[str, NDArray[np.float32]] | None = None
         self._attach_constants()
         get_backend()  # a GROUPNL_BACKEND that cannot be is refused when a net is built, not when it runs
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C_in, H, W) to (N, C_out, H', W'), in the dtype of the seed convolution's result."""
-        seed_maps = self.seed_conv(x)
-        if self.copies == 0:
-            return cast(Tensor, seed_maps)
-        return expand(
-            seed_maps, self.period, self.shift, self._source, self._pair, nlf=self.nlf, normalize=self.normalize
-        )
+        seed_maps: Tensor = self.seed_conv(x)
+        return seed_maps if self.copies == 0 else self.expanded(seed_maps)
+
+    def expanded(self, seed_maps: Tensor) -> Tensor:
+        """Steps 2 to 5: (N, S, H', W') to (N, C_out, H', W')."""
+        period, shift = self.period, self.shift
+        if self.normalize not in PIXEL_NORMS:  # expand knows no such bound, nor the scale of what comes out of it
+            period, shift = scaled_pairs(
+                period, shift, nlf=self.nlf, normalize=self.normalize, seed_channels=self.seed_channels
+            )
+        y = self.bounded(seed_maps)
+        return expand(y, period, shift, self._source, self._pair, nlf=self.nlf, normalize=self.pixel_norm)
+
+    def bounded(self, seed_maps: Tensor) -> Tensor:
+        """Step 2 as far as each channel has it of its own (``batch``, ``clamp``): (N, S, H', W') to the same."""
+        if self.seed_norm is not None:
+            y: Tensor = self.seed_norm(seed_maps)
+            return y if self.seed_scale == 1 else y * self.seed_scale
+        return seed_maps.clamp(-1, 1) if self.normalize == "clamp" else seed_maps
+
+    @property
+    def pixel_norm(self) -> PixelNorm:
+        """What is left of step 2 after :meth:`bounded`: the norm of each pixel's channels, or ``none``."""
+        return next((norm for norm in PIXEL_NORMS if norm == self.normalize), "none")
 
     def extra_repr(self) -> str:
         """The options that ``seed_conv`` does not show."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from groupnl.nn import eager
 from groupnl.nn.backend import runs_in_triton
 from groupnl.nn.composite import expand_composite, scaled_pairs
-from groupnl_device.nlf import NLF, Normalize
+from groupnl_device.nlf import NLF, PixelNorm
 
 
 @torch.library.custom_op("groupnl::expand", mutates_args=(), device_types=("cpu", "cuda"))
@@ -16,7 +16,7 @@ def expand_operator(
     seed_maps: Tensor, period: Tensor, shift: Tensor, source: Tensor, pair: Tensor, nlf: str, normalize: str
 ) -> Tensor:
     """See :func:`groupnl.nn.expand`."""
-    function, norm = cast(NLF, nlf), cast(Normalize, normalize)
+    function, norm = cast(NLF, nlf), cast(PixelNorm, normalize)
     if not runs_in_triton(seed_maps.device, seed_maps.dtype, function):
         return eager.expand_forward(seed_maps, period, shift, source, pair, function, norm)
     from groupnl.nn import triton_expand
@@ -37,7 +37,7 @@ def expand_backward_operator(
     normalize: str,
 ) -> Tensor:
     """The gradient with respect to the seed maps, shape (N, S, H, W), from that of the result."""
-    function, norm = cast(NLF, nlf), cast(Normalize, normalize)
+    function, norm = cast(NLF, nlf), cast(PixelNorm, normalize)
     if not runs_in_triton(seed_maps.device, seed_maps.dtype, function):
         return eager.expand_backward(grad, seed_maps, period, shift, source, pair, function, norm)
     from groupnl.nn import triton_expand

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from groupnl.nn.functions import apply_nlf
-from groupnl_device.nlf import NLF, NORMALIZES, Normalize
+from groupnl_device.nlf import NLF, PIXEL_NORMS, PixelNorm
 
 
 def expand_reference(
@@ -16,7 +16,7 @@ def expand_reference(
     *,
     out_channels: int,
     nlf: NLF = "sine",
-    normalize: Normalize = "l2",
+    normalize: PixelNorm = "l2",
 ) -> Tensor:
     """Normalise the seed maps, generate the other maps group by group and copy by copy, and concatenate both.
 
@@ -36,8 +36,8 @@ def expand_reference(
     """
     channels = seed_maps.shape[1]
     y = seed_maps.to(torch.promote_types(seed_maps.dtype, torch.float32))
-    if normalize not in NORMALIZES:
-        raise ValueError(f"normalize={normalize!r}: expected one of {', '.join(NORMALIZES)}")
+    if normalize not in PIXEL_NORMS:
+        raise ValueError(f"normalize={normalize!r}: expected one of {', '.join(PIXEL_NORMS)}")
     if normalize != "none":
         y = y / y.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-12)
     if normalize == "rms":

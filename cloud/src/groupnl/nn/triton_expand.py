@@ -17,7 +17,7 @@ from torch import Tensor
 
 from groupnl.nn.triton_functions import nlf_slope, nlf_value
 from groupnl.nn.triton_tiles import Tiling, dense, generated_channel, maps_at, memory_format, offsets, tile_start
-from groupnl_device.nlf import NLF, Normalize
+from groupnl_device.nlf import NLF, PixelNorm
 
 EPS = tl.constexpr(1e-12)  # smallest norm that a pixel is divided by, as in composite.py
 UNROLL = tl.constexpr(4)  # copies whose work overlaps
@@ -205,7 +205,7 @@ def expand_backward_kernel(
 
 
 def expand_forward(
-    seed_maps: Tensor, period: Tensor, shift: Tensor, generated: int, nlf: NLF, normalize: Normalize
+    seed_maps: Tensor, period: Tensor, shift: Tensor, generated: int, nlf: NLF, normalize: PixelNorm
 ) -> Tensor:
     """All maps of the layer from its seed maps, in one kernel.
 
@@ -230,7 +230,7 @@ def expand_forward(
 
 
 def expand_backward(
-    grad: Tensor, seed_maps: Tensor, period: Tensor, shift: Tensor, nlf: NLF, normalize: Normalize
+    grad: Tensor, seed_maps: Tensor, period: Tensor, shift: Tensor, nlf: NLF, normalize: PixelNorm
 ) -> Tensor:
     """The gradient by the seed maps, from that by all maps.
 
@@ -263,7 +263,7 @@ def _launch(
     shift: Tensor,
     generated: int,
     nlf: NLF,
-    normalize: Normalize,
+    normalize: PixelNorm,
 ) -> None:
     tiling = Tiling.of(maps)
     nl_groups, copies = period.shape

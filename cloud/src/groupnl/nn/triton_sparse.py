@@ -15,7 +15,7 @@ from torch import Tensor
 from groupnl.nn.backend import TRITON_DTYPES, TRITON_NLFS
 from groupnl.nn.triton_expand import inverse_norm, write_maps
 from groupnl.nn.triton_tiles import TILE, tile_start
-from groupnl_device.nlf import NLF, Normalize
+from groupnl_device.nlf import NLF, PixelNorm
 
 MOST_CHANNELS = 2048  # inputs of a pixel that are held at once
 
@@ -81,7 +81,7 @@ def sparse_expand_forward(
     shift: Tensor,
     generated: int,
     nlf: NLF,
-    normalize: Normalize,
+    normalize: PixelNorm,
     *,
     keep_seed_maps: bool = True,
 ) -> tuple[Tensor, Tensor | None]:

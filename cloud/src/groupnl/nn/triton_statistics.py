@@ -18,7 +18,7 @@ from torch import Tensor
 from groupnl.nn.backend import TRITON_DTYPES, TRITON_NLFS
 from groupnl.nn.triton_expand import generate, inverse_norm
 from groupnl.nn.triton_tiles import TILE, generated_channel
-from groupnl_device.nlf import NLF, Normalize
+from groupnl_device.nlf import NLF, PixelNorm
 
 MOST_SEEDS = 1024  # of a tile
 MOST_COPIES = 3  # each keeps two numbers for every element of the tile in registers
@@ -133,7 +133,7 @@ def merge_kernel(
 
 
 def expand_forward_with_statistics(
-    seed_maps: Tensor, period: Tensor, shift: Tensor, generated: int, nlf: NLF, normalize: Normalize
+    seed_maps: Tensor, period: Tensor, shift: Tensor, generated: int, nlf: NLF, normalize: PixelNorm
 ) -> tuple[Tensor, Tensor, Tensor]:
     """All maps of the layer, and their mean and variance over images and pixels.
 

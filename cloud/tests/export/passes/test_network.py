@@ -7,6 +7,7 @@ from cloud.tests.export.passes.graphs import answers, drawn, graph_of, kinds, no
 
 from groupnl.export.passes import Network
 from groupnl.export.passes.network import is_plain
+from groupnl_device.cuts import Cut, add_cuts
 
 SIZE = (4, 5, 3)
 
@@ -78,15 +79,40 @@ def test_new_names_never_meet_old_ones_and_equal_arrays_are_kept_once():
     net = Network(diamond().graph, ())
     assert net.add("Neg", ["a"], "b") == "b.1"
     assert net.add("Neg", ["a"], "b") == "b.2"
-    first = net.store("w", drawn(3))
-    assert first == "w.1"
-    assert net.store("w", drawn(3)) == first
-    assert net.store("w", drawn(3) + 1) == "w.2"
-    assert net.learned == {"w.1", "w.2"}
     axis = net.constant(np.array([1], np.int64))
     assert net.constant(np.array([1], np.int64)) == axis
     assert net.constant(np.array([2], np.int64)) != axis
-    assert axis not in net.learned
+
+
+def test_parts_of_weights():
+    weight = drawn(12, 6, 3, 3)
+    made = node("Conv", ["input", "w"], ["result"])
+    net = Network(graph_of([made], {"w": weight}, (6, 5, 5)).graph, ())
+    odd = net.cut("w", "odd", slice(1, None, 2))
+    assert odd == "w.odd"
+    assert net.cut("w", "odd", slice(1, None, 2)) == odd
+    assert net.cut("w", "odd", slice(1, 3)) == "w.odd.1"
+    further = net.cut(odd, "late", slice(3, None), slice(0, 2))
+    np.testing.assert_array_equal(net.array(further), weight[1::2][3:, :2])
+    assert net.cuts[further] == Cut(of="w", ranges=((7, 12, 2), (0, 2, 1)))  # within the tensor
+    assert net.cut(odd, "whole", slice(None)) != odd
+    made_again = add_cuts({"w": weight}, net.cuts)
+    assert set(made_again) == {"w", *net.cuts}
+    for name, part in made_again.items():
+        np.testing.assert_array_equal(part, net.array(name))
+    with pytest.raises(ValueError, match="result: expected the name of an initializer"):
+        net.cut("result", "odd", slice(1))
+
+
+def test_results_of_other_domains_get_their_shapes():
+    model = graph_of([node("Relu", ["input"], ["a"]), node("Neg", ["a"], ["result"])], {}, SIZE)
+    net = Network(model.graph, ())
+    net.replace("a", net.add("Thing", ["input"], "b", SIZE, domain="com.example", wide=1))
+    net.write_to(model.graph)
+    assert [(made.op_type, made.domain) for made in model.graph.node] == [("Thing", "com.example"), ("Neg", "")]
+    (value,) = model.graph.value_info
+    dims = value.type.tensor_type.shape.dim
+    assert (value.name, dims[0].dim_param, [dim.dim_value for dim in dims[1:]]) == ("b", "batch", list(SIZE))
 
 
 @pytest.mark.parametrize(

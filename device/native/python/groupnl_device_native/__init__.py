@@ -13,7 +13,7 @@ _NAMES = ("libgroupnl_device_native.so", "libgroupnl_device_native.dylib")
 
 
 def library_path() -> Path:
-    """The library with the operators ``groupnl.Expand`` and ``groupnl.SparseExpand``.
+    """The library with the operators of the domain ``groupnl``.
 
     Raises:
         FileNotFoundError: It was not built, as in a source tree that nobody installed.

@@ -5,14 +5,16 @@ Each is a function from a :class:`Network`, which it edits, to an :class:`Outcom
 
 from groupnl.export.passes.network import Network, Node
 from groupnl.export.passes.outcome import Outcome, Pass
-from groupnl.export.passes.selection import PASSES, apply_passes, check_passes, passes_for
+from groupnl.export.passes.selection import NATIVE, PASSES, Rewritten, apply_passes, check_passes, passes_for
 
 __all__ = [
+    "NATIVE",
     "PASSES",
     "Network",
     "Node",
     "Outcome",
     "Pass",
+    "Rewritten",
     "apply_passes",
     "check_passes",
     "passes_for",

@@ -72,8 +72,8 @@ def _of_constant(net: Network, node: Node, name: str, channels: slice, tag: str)
     array = net.array(name) if name else None
     if array is None or array.size == 1 or node.op not in _WITH_CONSTANTS:
         return name
-    wanted = (slice(None), channels) if array.ndim == 4 and node.op != "Conv" else (channels,)
-    return net.store(f"{name}.{tag}", array[wanted])
+    before = (slice(None),) if array.ndim == 4 and node.op != "Conv" else ()
+    return net.cut(name, tag, *before, channels)
 
 
 def _is_single(net: Network, name: str) -> bool:

@@ -18,7 +18,7 @@ def rewrite_l2_norms(net: Network) -> Outcome:
     """
     changed = 0
     for division in [node for node in net.nodes if node.op == "Div"]:
-        least = _bound_of(net, division)
+        least = norm_of(net, division)
         y = division.inputs[0]
         shape = net.shape(y)
         if least is None or shape is None:
@@ -38,8 +38,8 @@ def rewrite_l2_norms(net: Network) -> Outcome:
     return Outcome(changed=changed)
 
 
-def _bound_of(net: Network, division: Node) -> str | None:
-    """The name of eps if this divides maps by their own norm over channels."""
+def norm_of(net: Network, division: Node) -> str | None:
+    """The name of eps if this divides maps by their own norm over channels; else None."""
     y, divisor = division.inputs
     clip = net.producer(divisor)
     if clip is None or clip.op != "Clip" or len(clip.inputs) != 2:

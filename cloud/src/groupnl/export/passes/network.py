@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from groupnl_device.cuts import Cut
+
 Array = NDArray[Any]
 Shape = tuple[int, int, int]  # C, H, W
 OPSET = 18  # what torch's exporter is written in: nothing has to be converted, and every runtime of today reads it
@@ -22,6 +24,7 @@ class Node:
     inputs: list[str]  # "" where an optional one is left out
     outputs: list[str]
     attributes: dict[str, Any] = field(default_factory=dict)
+    domain: str = ""
 
     @property
     def output(self) -> str:
@@ -44,11 +47,13 @@ class Network:
                 inputs=list(node.input),
                 outputs=list(node.output),
                 attributes={a.name: onnx.helper.get_attribute_value(a) for a in node.attribute},
+                domain=node.domain,
             )
             for node in graph.node
         ]
         self.rebuilt = frozenset(rebuilt)
-        self.learned: set[str] = set()  # names of arrays that passes made from weights
+        self.cuts: dict[str, Cut] = {}  # by the name of an array: which part of which other one it is
+        self._batch = _batch_of(graph)
         self._arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self._results = [value.name for value in graph.output]
         self._names = {value.name for value in (*graph.input, *graph.output)} | set(self._arrays)
@@ -93,21 +98,31 @@ class Network:
         found = self.array(node.inputs[1]) if node.op == "Conv" else None
         return found if found is not None and found.ndim == 4 else None
 
-    def add(self, op: str, inputs: Sequence[str], like: str, shape: Shape | None = None, **attributes: Any) -> str:
+    def add(
+        self,
+        op: str,
+        inputs: Sequence[str],
+        like: str,
+        shape: Shape | None = None,
+        *,
+        domain: str = "",
+        **attributes: Any,
+    ) -> str:
         """Add a node with one result.
 
         Args:
-            op: Of the standard domain.
+            op: Name of the operator.
             inputs: Names.
             like: The result's name starts with this.
             shape: (C, H, W) of the result, where it is maps.
+            domain: The operator's, by default the standard one.
             **attributes: Of the operator.
 
         Returns:
             The name of the result.
         """
         output = self._new_name(like)
-        node = Node(op=op, inputs=list(inputs), outputs=[output], attributes=attributes)
+        node = Node(op=op, inputs=list(inputs), outputs=[output], attributes=attributes, domain=domain)
         self.nodes.append(node)
         self._producers[output] = node
         self._count(node)
@@ -115,22 +130,44 @@ class Network:
             self._shapes[output] = shape
         return output
 
-    def store(self, like: str, array: Array) -> str:
-        """Keep an array that was made from weights: it is shipped. Equal ones are kept once.
+    def cut(self, value: str, tag: str, *parts: slice) -> str:
+        """Part of an initializer: a device that has the whole makes it, so it is not shipped again.
 
         Args:
-            like: What its name starts with.
-            array: The values.
+            value: The name of an array; one that was cut already is cut further.
+            tag: Ends the part's name.
+            *parts: Of the leading axes; of the others all.
+
+        Returns:
+            The name of the part.
+
+        Raises:
+            ValueError: ``value`` is no array that can be cut.
         """
+        array = self.array(value)
+        if array is None:
+            raise ValueError(f"{value}: expected the name of an initializer that no device rebuilds")
+        before = self.cuts.get(value)
+        whole = before.of if before is not None else value
+        sizes = self._arrays[whole].shape
+        held = [range(*bounds) for bounds in before.ranges] if before is not None else []
+        held += [range(size) for size in sizes[len(held) :]]
+        wanted = [*parts, *[slice(None)] * (len(held) - len(parts))]
+        kept = [indices[part] for indices, part in zip(held, wanted, strict=True)]
+        while kept and kept[-1] == range(sizes[len(kept) - 1]):
+            kept.pop()
+        if not kept:
+            return whole
+        cut = Cut(of=whole, ranges=tuple((k.start, k[-1] + 1 if k else k.start, k.step) for k in kept))
+        like = f"{value}.{tag}"
         name, number = like, 1
         while name in self._names:
-            held = self._arrays.get(name)
-            if name in self.learned and held is not None and np.array_equal(held, array):
+            if self.cuts.get(name) == cut:
                 return name
             name, number = f"{like}.{number}", number + 1
         self._names.add(name)
-        self.learned.add(name)
-        self._arrays[name] = np.ascontiguousarray(array)
+        self.cuts[name] = cut
+        self._arrays[name] = np.ascontiguousarray(array[parts])
         return name
 
     def constant(self, array: Array) -> str:
@@ -202,12 +239,19 @@ class Network:
         read = {name for node in nodes for name in node.inputs} | set(self._results)
         del graph.node[:]
         for number, node in enumerate(nodes):
-            made = onnx.helper.make_node(node.op, node.inputs, node.outputs, name=f"node_{number}", **node.attributes)
-            graph.node.append(made)
+            named = {"name": f"node_{number}", "domain": node.domain, **node.attributes}
+            graph.node.append(onnx.helper.make_node(node.op, node.inputs, node.outputs, **named))
+        self._say_shapes(graph, nodes)
         del graph.initializer[:]
         for name, array in self._arrays.items():
             if name in read:
                 graph.initializer.append(onnx.numpy_helper.from_array(np.ascontiguousarray(array), name))
+
+    def _say_shapes(self, graph: onnx.GraphProto, nodes: list[Node]) -> None:
+        """Give the shapes that no runtime can infer: of results of operators that are not standard ones."""
+        for name in [node.output for node in nodes if node.domain not in _ONNX_DOMAINS]:
+            shape = [self._batch, *self._shapes[name]]
+            graph.value_info.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
 
     def _living(self) -> list[Node]:
         """The nodes that a result needs, each after those that it reads."""
@@ -236,6 +280,13 @@ class Network:
             name, number = f"{like}.{number}", number + 1
         self._names.add(name)
         return name
+
+
+def _batch_of(graph: onnx.GraphProto) -> str | int:
+    """The number of pictures, or what the graph calls it where it is free."""
+    dims = [value.type.tensor_type.shape.dim for value in graph.input]
+    batch = next((dim[0] for dim in dims if len(dim) == 4), None)
+    return "batch" if batch is None else batch.dim_param or batch.dim_value
 
 
 def is_plain(graph: onnx.GraphProto) -> bool:

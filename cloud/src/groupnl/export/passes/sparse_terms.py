@@ -30,7 +30,7 @@ def split_sparse_convolutions(net: Network) -> Outcome:
         shape, name = net.shape(conv.output), conv.inputs[1]
         total = ""
         for nth in range(m):
-            filters = net.store(f"{name}.{_tag(nth, m)}", weight[:, nth : nth + 1])
+            filters = net.cut(name, _tag(nth, m), slice(None), slice(nth, nth + 1))
             inputs = [order.every(conv.inputs[0], nth), filters, *(conv.inputs[2:] if nth == 0 else [])]
             maps = net.add("Conv", inputs, f"{conv.output}.{_tag(nth, m)}", shape, **conv.attributes)
             total = net.add("Add", [maps, total], f"{conv.output}.sum", shape) if total else maps
@@ -70,9 +70,7 @@ class _Order:
         """Do what a node does for these channels."""
         net, tag, channels = self._net, _tag(nth, self._m), slice(nth, None, self._m)
         if _is_dense(net, node):
-            arrays = {name: array for name in node.inputs[1:] if (array := net.array(name)) is not None}
-            names = [net.store(f"{name}.{tag}", array[channels]) for name, array in arrays.items()]
-            inputs = [node.inputs[0], *names]
+            inputs = [node.inputs[0], *(net.cut(name, tag, channels) for name in node.inputs[1:])]
             return net.add("Conv", inputs, f"{node.output}.{tag}", self._fewer(node.output), **node.attributes)
         maps = _maps(net, node)
         if len(maps) == 1:

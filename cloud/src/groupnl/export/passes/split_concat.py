@@ -1,7 +1,7 @@
 """What follows a GroupNL layer, done for its seed maps and its generated maps apart: nothing is concatenated."""
 
 from groupnl.export.passes.channelwise import is_channelwise, of_channels
-from groupnl.export.passes.network import Array, Network, Node
+from groupnl.export.passes.network import Network, Node
 from groupnl.export.passes.outcome import Outcome
 
 _BY_ELEMENT = {"Abs", "BatchNormalization", "Exp", "Gather", "Mul", "Neg", "Pow", "Sign", "Sin", "Slice", "Sub"}
@@ -99,9 +99,8 @@ def _split(net: Network, concat: Node, region: list[Node]) -> None:
     parts = {concat.output: list(concat.inputs)}
     for node in region:
         value = next(name for name in node.inputs if name in parts)
-        weight = net.weight(node)
-        if weight is not None and _is_dense(net, node, value):
-            replaced, total = _sum_of_parts(net, node, weight, list(zip(parts[value], bounds, strict=True)))
+        if _is_dense(net, node, value):
+            replaced, total = _sum_of_parts(net, node, list(zip(parts[value], bounds, strict=True)))
             net.replace(replaced, total)
         elif is_channelwise(net, node, value):
             parts[node.output] = [
@@ -116,7 +115,7 @@ def _split(net: Network, concat: Node, region: list[Node]) -> None:
             ]
 
 
-def _sum_of_parts(net: Network, conv: Node, weight: Array, parts: list[tuple[str, slice]]) -> tuple[str, str]:
+def _sum_of_parts(net: Network, conv: Node, parts: list[tuple[str, slice]]) -> tuple[str, str]:
     """Convolve each part and add; with the addition that follows, if one does.
 
     Returns:
@@ -130,7 +129,7 @@ def _sum_of_parts(net: Network, conv: Node, weight: Array, parts: list[tuple[str
         addend = other if shape is not None and net.shape(other) == shape and not net.is_array(other) else None
     total = addend or ""
     for k, ((part, where), tag) in enumerate(zip(parts, _TAGS, strict=True)):
-        filters = net.store(f"{name}.{tag}", weight[:, where])
+        filters = net.cut(name, tag, slice(None), where)
         bias = conv.inputs[2:] if k == 0 else []
         maps = net.add("Conv", [part, filters, *bias], f"{conv.output}.{tag}", shape, **conv.attributes)
         total = net.add("Add", [maps, total], f"{conv.output}.sum", shape) if total else maps
