@@ -3,6 +3,7 @@
     python -m benchmarks.experiments --budget 2h --data-dir DIR --protocol resnet8 --only icons50 \\
         --methods vanilla groupnl-r2 groupnl-none groupnl-batch groupnl-clamp    # trains what is missing
     python -m benchmarks.int8_bounds --data-dir DIR --json results/int8-bounds.json
+    python -m benchmarks.int8_bounds --data-dir DIR --seeds 0 --pt2e --json results/int8-bounds.json    # and by torchao
 
 The figures in float32 are those of ``results/robustness``; the same checkpoints are quantised here as ``groupnl export
 --precision int8`` does it, in standard operators, and measured on the same corrupted pictures. A stopped run keeps what
@@ -26,6 +27,7 @@ from benchmarks.quantized_nets import int8_bundles
 from groupnl.corruptions import names
 from groupnl.data import CorruptedSet, ImageSet, load, open_corrupted
 from groupnl.evaluation import evaluate, logits
+from groupnl.export.quantization import quantized_pytorch
 from groupnl.models import read_checkpoint
 from groupnl.nn import GroupNLConv2d
 from groupnl_device.preprocessing import Preprocessing
@@ -81,6 +83,18 @@ def int8_figures(
     return {"clean_accuracy": found.clean_accuracy, "mean_error": found.mean_error}
 
 
+def pt2e_accuracy(checkpoint: Path, calibration: Tensor, test_set: ImageSet) -> float:
+    """Clean accuracy of the same net quantised by torchao for PyTorch."""
+    preprocessing = preprocessing_of(checkpoint)
+    net = quantized_pytorch(groupnl.load(checkpoint), calibration.numpy(), preprocessing)
+
+    def run(images: Tensor) -> Tensor:  # a program of torch.export refuses eval(), which a module would be asked for
+        answers: Tensor = net(images)
+        return answers
+
+    return evaluate(run, test_set, preprocessing=preprocessing, corruptions=(), batch_size=64).clean_accuracy
+
+
 def share_at_bounds(checkpoint: Path, test_set: ImageSet) -> float:
     """How many of the values that a net's layers clamp lie at or beyond -1 and 1, on the clean pictures."""
     model, counts = groupnl.load(checkpoint), [0, 0]
@@ -121,12 +135,19 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
             "",
             f"With `clamp`, {_spread([100 * share for share in shares])} % of the seed maps' values are -1 or 1.",
         ]
+    if torch_too := [row for row in rows if "pt2e_clean_accuracy" in row]:
+        cells = [
+            f"{row['bound']} {100 * row['pt2e_clean_accuracy']:.1f} ({100 * row['int8']['clean_accuracy']:.1f})"
+            for row in torch_too
+            if row["seed"] == torch_too[0]["seed"]
+        ]
+        lines += ["", f"Clean accuracy by torchao's PT2E (by ONNX Runtime), one net each, %: {', '.join(cells)}."]
     return "\n".join(lines)
 
 
 def _spread(values: Sequence[float], sign: str = "") -> str:
     mean, error = mean_and_error(values)
-    return f"{mean:{sign}.1f}" + ("" if error is None else f" ± {error:.1f}")
+    return f"{round(mean, 1) + 0.0:{sign}.1f}" + ("" if error is None else f" ± {error:.1f}")
 
 
 def main() -> None:
@@ -134,6 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--pt2e", action="store_true", help="by torchao too, which must be installed; clean pictures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="written after every net; what it holds is kept")
     arguments = parser.parse_args()
     train_set, test_set = (load(DATA, split=split, data_dir=arguments.data_dir) for split in ("train", "test"))
@@ -141,7 +163,7 @@ def main() -> None:
     order = torch.randperm(len(train_set), generator=torch.Generator().manual_seed(0))
     calibration = train_set.images[order[:CALIBRATION]]
     head = header(
-        "python -m benchmarks.int8_bounds --data-dir DIR --json results/int8-bounds.json",
+        "python -m benchmarks.int8_bounds --data-dir DIR [--seeds 0 --pt2e] --json results/int8-bounds.json",
         base="ResNet-8, the recipes of recipes/robustness/resnet8",
         data="Icons-50",
         train_images=len(train_set),
@@ -167,6 +189,8 @@ def main() -> None:
     for row in rows:
         if row["bound"] == "clamp" and "share_at_bounds" not in row:
             row["share_at_bounds"] = share_at_bounds(checkpoint_of("clamp", row["seed"]), test_set)
+        if arguments.pt2e and row["seed"] in arguments.seeds and "pt2e_clean_accuracy" not in row:
+            row["pt2e_clean_accuracy"] = pt2e_accuracy(checkpoint_of(row["bound"], row["seed"]), calibration, test_set)
     if arguments.json is not None and rows:
         write_json(arguments.json, {**head, "rows": sorted(rows, key=_place)})
     print("\n" + table(sorted(rows, key=_place)))

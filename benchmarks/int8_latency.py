@@ -106,7 +106,8 @@ def main() -> None:
     arguments = parser.parse_args()
     budget = 0.1 if arguments.quick else 5.0  # s for each form
     rows = [row for net in arguments.nets for row in measure(net, arguments.threads, budget)]
-    some = "" if tuple(arguments.nets) == tuple(NETS) else f" --nets {' '.join(arguments.nets)}"
+    some = "" if arguments.threads == [1, 2] else f" --threads {' '.join(map(str, arguments.threads))}"
+    some += "" if tuple(arguments.nets) == tuple(NETS) else f" --nets {' '.join(arguments.nets)}"
     command = f"python -m benchmarks.int8_latency{' --quick' if arguments.quick else ''}{some}"
     result = {
         **header(f"{command} --json results/int8-latency.json", onnxruntime=onnxruntime.__version__),

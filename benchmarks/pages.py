@@ -20,6 +20,7 @@ from benchmarks import (
     int8_latency,
     layer,
     lean_bound,
+    runtime_agreement,
     runtimes,
     traffic_page,
     train,
@@ -169,6 +170,24 @@ def runtimes_summary(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def other_runtimes_block(results: Mapping[str, Any]) -> str:
+    """Latency of every form beside the vanilla net, in the runtimes besides ONNX Runtime."""
+    return (
+        f"{runtimes.table(results['rows'])}\n\n"
+        "Medians of one picture at a time; the forms as ratios to the vanilla net with the same runtime and threads, "
+        f"below 1 is faster. {_versions(results['runtimes'])}."
+    )
+
+
+def runtime_agreement_block(results: Mapping[str, Any]) -> str:
+    """How far each form in each runtime is from PyTorch."""
+    return f"{runtime_agreement.table(results['rows'])}\n\n{_versions(results['runtimes'])}."
+
+
+def _versions(packages: Mapping[str, str]) -> str:
+    return ", ".join(f"{package} {version}" for package, version in packages.items())
+
+
 def lean_block(results: Mapping[str, Any]) -> str:
     """How fast lean nets could be."""
     return lean_bound.sentence(results["rows"])
@@ -259,6 +278,13 @@ BLOCKS = (
     Block(name="augmentation", page="docs/augmentation.md", results="augment.json", text=augmentation_block),
     Block(name="inference", page="docs/inference.md", results="infer.json", text=inference_block),
     Block(name="runtimes", page="docs/export.md", results="runtimes.json", text=runtimes_block),
+    Block(name="other runtimes", page="docs/runtimes.md", results="other-runtimes.json", text=other_runtimes_block),
+    Block(
+        name="runtime agreement",
+        page="docs/runtimes.md",
+        results="runtime-agreement.json",
+        text=runtime_agreement_block,
+    ),
     Block(name="lean bound", page="docs/export.md", results="lean-bound.json", text=lean_block),
     Block(name="speed on a device", page="README.md", results="runtimes.json", text=runtimes_summary),
     Block(name="int8 bounds", page="docs/int8.md", results="int8-bounds.json", text=int8_bounds_block),

@@ -35,12 +35,6 @@ def int8_bundles(model: nn.Module, preprocessing: Preprocessing, calibration: Te
     }
 
 
-def int8_bundle(model: nn.Module, preprocessing: Preprocessing, calibration: Tensor, *, form: str) -> Bundle:
-    """One of the bundles of :func:`int8_bundles`; the plain one where the net has no other."""
-    bundles = int8_bundles(model, preprocessing, calibration)
-    return bundles.get(form, bundles["plain"])
-
-
 def manifest_of(source: Source, forms: Sequence[Form], classes: int) -> Manifest:
     """The description of a bundle with these forms and nothing else."""
     used = frozenset[str]().union(*(form.rebuilt for form in forms))

@@ -1,7 +1,8 @@
 """Latency of whole nets in the runtimes of devices, every form beside the vanilla net.
 
     python -m benchmarks.runtimes --json results/runtimes.json
-    python -m benchmarks.runtimes --quick --json -          # three small nets, fewer runs
+    python -m benchmarks.runtimes --quick --json -                    # three small nets, fewer runs
+    python -m benchmarks.runtimes --only onnxruntime --json -         # without the others, see other_runtimes.py
 
 Forms: ``vanilla``, the net as its makers wrote it; ``ghost``; ``published``, GroupNL by the published arithmetic (see
 ``benchmarks/published_layer.py``), exported plainly: the peer; ``pure``, the same net, same weights, as
@@ -32,7 +33,7 @@ from torch import Tensor, nn
 
 from benchmarks.experiment import header, write_result
 from benchmarks.published_layer import PublishedLayer
-from benchmarks.quantized_nets import int8_bundle
+from benchmarks.quantized_nets import int8_bundles
 from groupnl.export import export_bundle
 from groupnl.export.graph import Graph, export_graph
 from groupnl.export.latency import interleaved_ms
@@ -170,14 +171,14 @@ def loaders_of(case: Case) -> dict[str, Load]:
                 if name in FORMS and obstacle_to(artifact) is None:
                     loaders[name] = partial(load_artifact, bundle, artifact)
     calibration = torch.randint(0, 256, (CALIBRATION, 3, case.side, case.side), dtype=torch.uint8)
-    for form, name, kind in (
-        ("vanilla", "vanilla_int8", "plain"),
-        ("pure", "pure_int8", "plain"),
-        ("pure", "groupnl_int8", "native"),
+    for form, names in (
+        ("vanilla", {"plain": "vanilla_int8"}),
+        ("pure", {"plain": "pure_int8", "native": "groupnl_int8"}),
     ):
-        bundle = int8_bundle(nets[form], preprocessing_of(case.side), calibration, form=kind)
-        if bundle.manifest.artifacts[0].form == kind and obstacle_to(bundle.manifest.artifacts[0]) is None:
-            loaders[name] = partial(load_artifact, bundle, bundle.manifest.artifacts[0])
+        for kind, bundle in int8_bundles(nets[form], preprocessing_of(case.side), calibration).items():
+            (artifact,) = bundle.manifest.artifacts
+            if obstacle_to(artifact) is None:
+                loaders[names[kind]] = partial(load_artifact, bundle, artifact)
     return {form: loaders[form] for form in FORMS if form in loaders}
 
 
@@ -287,10 +288,20 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write the figures here; - is the standard output")
     parser.add_argument("--quick", action="store_true", help=f"{', '.join(QUICK)}; fewer runs")
     parser.add_argument("--nets", nargs="+", choices=[case.name for case in CASES], help="default: all")
+    parser.add_argument("--only", nargs="+", metavar="RUNTIME", help="default: all that are installed")
     options = parser.parse_args()
+    from benchmarks import other_runtimes  # it measures other runtimes as this module measures ONNX Runtime
+
+    present = [RUNTIME, *filter(other_runtimes.is_installed, other_runtimes.PACKAGES)]
+    chosen = options.only or present
+    if unknown := set(chosen) - set(present):
+        parser.error(f"--only {min(unknown)}: expected some of {', '.join(present)}, which are installed")
     names = options.nets or (QUICK if options.quick else [case.name for case in CASES])
     cases = [case for case in CASES if case.name in names]
-    rows = measure(cases, THREADS, QUICK_BUDGET if options.quick else BUDGET)
+    rows = measure(cases, THREADS, QUICK_BUDGET if options.quick else BUDGET) if RUNTIME in chosen else []
+    for runtime in chosen:
+        if runtime != RUNTIME:
+            rows += other_runtimes.measure_apart(runtime, names, options.quick)
     facts = {"quick": options.quick, "onnxruntime": onnxruntime.__version__}
     command = "python -m " + " ".join(["benchmarks.runtimes", *sys.argv[1:]])
     result = {**header(command, **facts), "rows": rows, "targets": against_targets(cases, rows)}

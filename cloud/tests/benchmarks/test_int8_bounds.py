@@ -28,6 +28,12 @@ def test_accuracies_are_means_over_seeds_and_changes_are_int8_minus_float() -> N
     assert table.endswith("With `clamp`, 85.0 ± 5.0 % of the seed maps' values are -1 or 1.")
 
 
+def test_torchao_stands_beside_onnx_runtime_for_one_seed() -> None:
+    rows = [row("l2", 0, 0.8, 0.79, pt2e_clean_accuracy=0.785), row("none", 0, 0.7, 0.69, pt2e_clean_accuracy=0.7)]
+    rows.append(row("none", 1, 0.7, 0.69, pt2e_clean_accuracy=0.5))
+    assert int8_bounds.table(rows).endswith("one net each, %: l2 78.5 (79.0), none 70.0 (69.0).")
+
+
 def test_latencies_are_ratios_to_vanilla_in_the_same_column() -> None:
     rows = [
         {"net": net, "bound": bound, "form": form, "threads": threads, "median_ms": ms, "ratio_to_vanilla": ratio}

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from cloud.tests.export.sources import difference, images, shared, source
+from cloud.tests.export.sources import difference, images, shared, small, source
 from torch import nn
 
 from groupnl.export import ExportError, executorch_forms
@@ -29,6 +29,16 @@ def test_answers_as_the_net_with_everything_delegated(name: str, side: int) -> N
     (form,) = executorch_forms.forms_of(held)
     assert form.outcomes["executorch: delegated"].notes == ()
     assert difference(form, ExecuTorch(), net, side) < 1e-5
+
+
+@needs
+@pytest.mark.long
+def test_layers_that_choose_the_same_channels() -> None:
+    """Their filters are equal, and each has a batch norm of its own behind it, which ExecuTorch folds into them."""
+    net = small(reduction=4)
+    (form,) = executorch_forms.forms_of(source(net))
+    assert form.outcomes["executorch: delegated"].notes == ()
+    assert difference(form, ExecuTorch(), net) < 1e-5
 
 
 class Odd(nn.Module):

@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from cloud.tests.export.sources import difference, shared
+from cloud.tests.export.sources import difference, shared, small, source
 
 from groupnl.export import ExportError, ncnn_forms
 from groupnl_device.ncnn_adapter import Ncnn
@@ -44,6 +44,13 @@ def test_one_layer_for_the_norm_and_none_for_the_pairs() -> None:
 def test_other_norms(normalize: str) -> None:
     net, held = shared("light", normalize=normalize)
     (form,) = ncnn_forms.forms_of(held)
+    assert difference(form, Ncnn(), net) < 1e-5
+
+
+@needs
+def test_seed_maps_that_are_copied_more_than_once() -> None:
+    net = small(reduction=4)
+    (form,) = ncnn_forms.forms_of(source(net))
     assert difference(form, Ncnn(), net) < 1e-5
 
 

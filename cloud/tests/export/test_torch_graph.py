@@ -83,8 +83,16 @@ def test_rewritten_nets_answer_as_before(name: str) -> None:
     torch.testing.assert_close(found, expected, rtol=0, atol=float(1e-5 * expected.abs().max()))
 
 
+def test_readers_of_one_array_have_a_copy_each() -> None:
+    nodes = [node("Add", ["input", "c"], ["a"]), node("Mul", ["a", "c"], ["result"])]
+    made = TorchGraph(graph_of(nodes, {"c": drawn(6, 1, 1)}, (6, 4, 3)).graph)
+    one, two = made.buffers()
+    assert torch.equal(one, two)
+    assert one.data_ptr() != two.data_ptr()
+
+
 def test_values_are_copies() -> None:
     model = graph_of([node("Add", ["input", "c"], ["result"])], {"c": drawn(6, 1, 1)}, (6, 4, 3))
     made = TorchGraph(model.graph)
-    made.get_buffer("value_0").zero_()
+    made.get_buffer("value_0_1").zero_()
     assert onnx.numpy_helper.to_array(model.graph.initializer[0]).any()

@@ -1,5 +1,6 @@
-// Compiled several times, as kernels.cpp and under the same rule: nothing here has a name outside this file but the tables.
-// A block of channels is one vector of the compiler's own kind: it knows how to cut it up for narrower registers.
+// Compiled several times, as kernels.cpp and under the same rule: nothing here has a name outside this file but the
+// tables. A block of channels is one vector of the compiler's own kind: it knows how to cut it up for narrower
+// registers.
 #include "blocked_kernels.h"
 
 #include "elementwise.h"
@@ -62,8 +63,8 @@ inline __attribute__((always_inline)) Vector<16> sums_of_pairs(const Vector<16>&
 
 constexpr int kStrip = 7;  // pixels at once: their sums stay in registers, and rows are often multiples of 7
 
-// Which of the kernel's columns a strip sees. Where the padding is half the kernel and the input is `step` times as wide as
-// the output, that is known for the strips at both ends of a row as well.
+// Which of the kernel's columns a strip sees. Where the padding is half the kernel and the input is `step` times as
+// wide as the output, that is known for the strips at both ends of a row as well.
 enum class Ends { inside, left, right, both, some };  // some: columns `begin` to `end` - 1 of one pixel
 
 template <int kernel, int step, int pixels, Ends ends>
@@ -222,7 +223,7 @@ void copy(const float* x, int64_t lanes, float* y, int64_t pitch, float* squares
 
 // --- the norm
 
-// sums[i] = the sum of the lanes of vector i: b vectors at once, in a tree of sums of pairs, so that all lanes are used.
+// sums[i] = the sum of the lanes of vector i: b vectors at once, in a tree of sums of pairs that leaves no lane idle.
 template <int b>
 inline void sum_lanes(const float* from, float* sums, int64_t count) {
   int64_t i = 0;

@@ -1,5 +1,5 @@
-// The inner loops on maps in blocks of channels, ONNX Runtime's own layout on the CPU: (N, C / b, H, W, b), b = 8 or 16,
-// the last block filled up with zeros. Compiled once for each instruction set, as those of kernels.h.
+// The inner loops on maps in blocks of channels, ONNX Runtime's own layout on the CPU: (N, C / b, H, W, b), b = 8 or
+// 16, the last block filled up with zeros. Compiled once for each instruction set, as those of kernels.h.
 #pragma once
 
 #include <cstdint>

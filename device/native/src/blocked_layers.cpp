@@ -17,8 +17,8 @@ constexpr std::int64_t kLeastWork = 65536;      // output numbers worth sharing 
 constexpr std::int64_t kTasks = 4;              // shared out among a multiple of it: 2 or 4 threads get equal parts
 constexpr std::int64_t kMostInputs = 2;
 
-// Interpolated at Chebyshev's nodes, sin(z + c) over |z| <= r is off by at most r^(n+1) / ((n+1)! 2^n) in degree n: below
-// 5e-7 for these r. What rounding adds in float32 is about as much.
+// Interpolated at Chebyshev's nodes, sin(z + c) over |z| <= r is off by at most r^(n+1) / ((n+1)! 2^n) in degree n:
+// 6.1e-7 and 1e-7 for these r. With what rounding adds in float32 the largest error found is 8e-7.
 struct Fit {
   Wave wave;
   int degree;
@@ -30,8 +30,8 @@ std::size_t size(std::int64_t count) { return static_cast<std::size_t>(count); }
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-// Coefficients of y^0 .. y^degree that make scale sin(period (y - shift)) + offset for |y| <= reach, by interpolation at
-// Chebyshev's nodes.
+// Coefficients of y^0 .. y^degree that make scale sin(period (y - shift)) + offset for |y| <= reach, by interpolation
+// at Chebyshev's nodes.
 std::vector<double> interpolate(const Sine& wave, double scale, double offset, double reach, int degree) {
   const int count = degree + 1;
   std::vector<double> values(size(count));

@@ -26,8 +26,8 @@ class BlockedTail {
   // pixels' maps would meet in a few sets of the L1 cache.
   std::int64_t pitch() const { return (seed_blocks() | 1) * block_; }
 
-  // Seed maps (pixels, pitch) to out + k * out_pitch + i * block + lane; a block of anything lies before and behind `y`.
-  // `squares` and `spare`: (pixels, block), `inverse`: one for each pixel.
+  // Seed maps (pixels, pitch) to out + k * out_pitch + i * block + lane; a block of anything lies before and behind
+  // `y`. `squares` and `spare`: (pixels, block), `inverse`: one for each pixel.
   void run(const float* y, const float* squares, float* inverse, float* spare, float* out, std::int64_t out_pitch,
            std::int64_t pixels) const;
 

@@ -1,4 +1,4 @@
-// The operators on maps in blocks of channels: `BlockedExpand`, `BlockedSparseExpand`, `BlockedGate` of the domain `groupnl`.
+// The operators on maps in blocks of channels, domain `groupnl`: `BlockedExpand`, `BlockedSparseExpand`, `BlockedGate`.
 #pragma once
 
 #include <vector>

@@ -1,5 +1,5 @@
-// What the loops do to one number: the sine and the activations. For the kernel files alone: each of them is compiled once for
-// each instruction set, and everything here has internal linkage, so that the linker can never mix two of the copies up.
+// What the loops do to one number: the sine and the activations. For the kernel files alone, which are compiled once
+// for each instruction set: everything here has internal linkage, so that the linker can never mix two copies up.
 #pragma once
 
 #include <math.h>

@@ -1,5 +1,6 @@
 // Compiled several times, each time with other instructions and another GROUPNL_ISA. So that the linker can never mix
-// two of them up, nothing here may be an inline function or template of a shared header: plain C calls only.
+// two of them up, nothing here may be an inline function or template of a shared header (elementwise.h: internal
+// linkage only): plain C calls.
 #include "kernels.h"
 
 #include "elementwise.h"

@@ -104,7 +104,7 @@ void QuantizedExpand::run(Pool& pool, std::int64_t pixels, const std::uint8_t* s
   const std::int64_t channels = plan_.out_channels();
   if (pixels * channels == 0) return;
   const std::int64_t tasks = kTasks * divide_up(pixels * channels, kTasks * kLeastBytes);
-  const std::int64_t share = std::max<std::int64_t>(divide_up(pixels, tasks), divide_up(kLeastBytes / kTasks, channels));
+  const std::int64_t share = std::max(divide_up(pixels, tasks), divide_up(kLeastBytes / kTasks, channels));
   const auto work = [&](std::size_t index) {
     const std::int64_t start = static_cast<std::int64_t>(index) * share;
     const std::int64_t count = std::min(share, pixels - start);

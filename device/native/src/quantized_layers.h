@@ -32,7 +32,7 @@ class QuantizedExpand {
   Quantized in_;
   QuantizedPlan plan_;
   std::vector<std::uint8_t> tables_;  // 256 values for each output channel, where it depends on one seed map alone
-  std::vector<Run> runs_;             // of these, seed maps as well, short enough that their tables stay in the L1 cache
+  std::vector<Run> runs_;             // of these, of seed maps as well: short ones, whose tables stay in the L1 cache
 };
 
 struct QuantizedWeights {

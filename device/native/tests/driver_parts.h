@@ -39,7 +39,9 @@ class Threads final : public groupnl::Pool {
 
 inline std::mt19937_64 generator(1);
 
-inline int64_t integer(int64_t least, int64_t most) { return std::uniform_int_distribution<int64_t>(least, most)(generator); }
+inline int64_t integer(int64_t least, int64_t most) {
+  return std::uniform_int_distribution<int64_t>(least, most)(generator);
+}
 
 inline std::unique_ptr<float[]> numbers(int64_t count, double spread) {
   std::unique_ptr<float[]> made(new float[static_cast<std::size_t>(count)]);

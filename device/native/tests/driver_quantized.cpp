@@ -57,8 +57,9 @@ void quantized_round(int round) {
   const auto normalize = static_cast<QuantizedNormalize>(integer(0, 3));
   const groupnl::Quantized in{0.02F, static_cast<uint8_t>(integer(0, 255))};
   const auto zero_point = static_cast<uint8_t>(integer(0, 255));
-  const groupnl::QuantizedConstants constants{seeds,       generated,    period.get(), shift.get(), source.get(), scale.get(),
-                                              offset.get(), normalize, activation,   0.02F,       zero_point};
+  const groupnl::QuantizedConstants constants{seeds,       generated,    period.get(), shift.get(),
+                                              source.get(), scale.get(), offset.get(), normalize,
+                                              activation,  0.02F,        zero_point};
   const int64_t channels = seeds + generated;
   std::unique_ptr<uint8_t[]> out(new uint8_t[static_cast<std::size_t>(batch * pixels * channels)]);
   Threads pool(static_cast<int>(integer(1, 4)));

@@ -63,19 +63,21 @@ class OnnxRuntime:
         weights = read_tensors(bundle, artifact.files["weights"])
         tensors = add_cuts(weights | rebuild(bundle.manifest.layers, weights), artifact.cuts)
         graph = bytes(bundle.read(artifact.files["graph"]))
-        return OnnxRuntimeNet(bundle.manifest, graph, tensors, threads, native=_NATIVE in artifact.requires)
+        return OnnxRuntimeNet(bundle.manifest, graph, tensors, threads, artifact)
 
 
 class OnnxRuntimeNet:
     """One inference session."""
 
     def __init__(
-        self, manifest: Manifest, graph: bytes, tensors: dict[str, NDArray[Any]], threads: int, *, native: bool
+        self, manifest: Manifest, graph: bytes, tensors: dict[str, NDArray[Any]], threads: int, artifact: Artifact
     ) -> None:
         import onnxruntime
 
         wanted = check_external(graph, tensors)  # forms share their weights: each graph is given its own
         own = {name: tensors[name] for name in sorted(wanted)}
+
+        native = _NATIVE in artifact.requires
 
         def options() -> Any:
             made = onnxruntime.SessionOptions()
@@ -90,11 +92,12 @@ class OnnxRuntimeNet:
                 made.register_custom_ops_library(_native_library())
             return made
 
-        versions = f"onnxruntime {onnxruntime.__version__}, {_NATIVE} {installed_version(_NATIVE)}"
         try:
-            opened = (
-                open_session(graph, own, options, versions=versions) if native else plain_session(graph, own, options())
-            )
+            if native and artifact.precision == "float32":  # 8 bits have another layout
+                versions = f"onnxruntime {onnxruntime.__version__}, {_NATIVE} {installed_version(_NATIVE)}"
+                opened = open_session(graph, own, options, versions=versions)
+            else:
+                opened = plain_session(graph, own, options())
         except Exception as error:  # the runtime's own family of errors has no common base but Exception
             raise BundleError(f"ONNX Runtime refuses the graph: {first_line(error)}") from error
         self._session, self._held = opened.session, opened.held

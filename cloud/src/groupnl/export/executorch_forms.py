@@ -15,6 +15,7 @@ from torch import nn
 from groupnl.export.errors import ExportError
 from groupnl.export.forms import Form, Source
 from groupnl.export.passes import PASSES, Outcome
+from groupnl.export.passes.chosen_channels import select_by_convolution
 from groupnl.export.passes.known_pairs import fold_known_pairs
 from groupnl.export.passes.runtime_norms import sum_by_convolution
 from groupnl.export.static_graph import check_precision, static_graph
@@ -27,6 +28,7 @@ REWRITES = MappingProxyType(
         "split-concat": PASSES["split-concat"],
         "known-pairs": fold_known_pairs,
         "sparse": PASSES["sparse"],
+        "chosen-channels": select_by_convolution,
         "sum-by-convolution": sum_by_convolution,
     }
 )

@@ -145,14 +145,14 @@ def export_bundle(
     rounded = precision != "float32"
     draft = _Draft(_with_tolerance(manifest, 1.0) if rounded else manifest, entries)
     forms = [form for runtime in chosen for form in forms_for(runtime, source)]
+    if judge is not None:  # what it says of accuracy tells more than how far logits are off
+        manifest = replace(manifest, measured={**manifest.measured, **judge(draft.session(forms[-1]))})
     found = [_agreement(draft, form, expected, pictures, rounded=rounded) for form in forms]
     agreements = [agreement for agreement, _ in found]
+    draft = replace(draft, manifest=manifest)
     if rounded:
         furthest = max(max(agreement.max_relative_difference, sample_off) for agreement, sample_off in found)
         draft = replace(draft, manifest=_with_tolerance(manifest, max(SELF_TEST_TOLERANCE, 2 * furthest)))
-    if judge is not None:
-        told = {**manifest.measured, **judge(draft.session(forms[-1]))}
-        draft = replace(draft, manifest=replace(draft.manifest, measured=told))
     agreed = [
         replace(form, artifact=replace(form.artifact, agreement=agreement.to_dict()))
         for form, agreement in zip(forms, agreements, strict=True)

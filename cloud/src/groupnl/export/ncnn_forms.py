@@ -10,6 +10,7 @@ from types import MappingProxyType
 from groupnl.export.errors import ExportError
 from groupnl.export.forms import Form, Source
 from groupnl.export.passes import PASSES
+from groupnl.export.passes.chosen_channels import select_by_convolution
 from groupnl.export.passes.known_pairs import fold_known_pairs
 from groupnl.export.passes.runtime_norms import spell_out_norms
 from groupnl.export.static_graph import check_precision, static_graph
@@ -20,6 +21,7 @@ REWRITES = MappingProxyType(
     {
         "known-pairs": fold_known_pairs,
         "sparse": PASSES["sparse"],
+        "chosen-channels": select_by_convolution,
         "norm-layer": spell_out_norms,
     }
 )

@@ -27,31 +27,34 @@ class TorchGraph(nn.Module):
         if unknown := unknown_operators(graph):
             raise ValueError(f"operators {', '.join(unknown)}: expected some of {', '.join(_OPERATORS)}")
         self._input, self._output = graph.input[0].name, graph.output[0].name
-        self._values: dict[str, Any] = {"": None}
-        self._buffer_names: dict[str, str] = {}
-        for number, initializer in enumerate(graph.initializer):
+        self._numbers: dict[str, Any] = {"": None}  # limits and axes, which torch takes as numbers
+        arrays = {}
+        for initializer in graph.initializer:
             array = onnx.numpy_helper.to_array(initializer)
             if array.dtype == np.float32 and array.size > 1:
-                self._buffer_names[initializer.name] = f"value_{number}"
-                self.register_buffer(f"value_{number}", torch.from_numpy(array.copy()))
-            else:  # limits and axes, which torch takes as numbers
-                self._values[initializer.name] = array.item() if array.size == 1 else array.tolist()
-        self._steps = [
-            (
-                _OPERATORS[node.op_type],
-                list(node.input),
-                node.output[0],
-                {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute},
-            )
-            for node in graph.node
-        ]
+                arrays[initializer.name] = array
+            else:
+                self._numbers[initializer.name] = array.item() if array.size == 1 else array.tolist()
+        self._steps = []
+        for number, node in enumerate(graph.node):
+            # A copy for each reader: ExecuTorch scales filters in place for the batch norm behind one of them.
+            buffers = {}
+            for position, name in enumerate(node.input):
+                if name in arrays:
+                    buffers[position] = f"value_{number}_{position}"
+                    self.register_buffer(buffers[position], torch.from_numpy(arrays[name].copy()))
+            attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+            self._steps.append((_OPERATORS[node.op_type], list(node.input), buffers, node.output[0], attributes))
 
     def forward(self, x: Tensor) -> Tensor:
         """Run every node."""
-        buffers = {name: self.get_buffer(buffer) for name, buffer in self._buffer_names.items()}
-        values = {**self._values, **buffers, self._input: x}
-        for operator, inputs, output, attributes in self._steps:
-            values[output] = operator(*(values[name] for name in inputs), **attributes)
+        values = {**self._numbers, self._input: x}
+        for operator, names, buffers, output, attributes in self._steps:
+            inputs = [
+                self.get_buffer(buffers[position]) if position in buffers else values[name]
+                for position, name in enumerate(names)
+            ]
+            values[output] = operator(*inputs, **attributes)
         result: Tensor = values[self._output]
         return result
 

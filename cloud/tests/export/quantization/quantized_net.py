@@ -52,6 +52,7 @@ def source(normalize: str = "l2", *, sparse: bool = False) -> Source:
     torch.manual_seed(0)
     net = Net(normalize, sparse=sparse)
     net(torch.from_numpy(PREPROCESSING.normalize(pictures())))  # statistics of its own
+    net.norm.bias.data.normal_()
     net.beside.bias.data.copy_(net.norm.bias.data)  # as training makes them: equal gradients from equal values
     return Source.of(net.eval(), torch.zeros(1, *SIZE), PREPROCESSING, "int8", pictures())
 

@@ -1,5 +1,6 @@
 """A quantised net: what is rounded how, worked out again in numpy; what stays in float; how far the answers move."""
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -60,6 +61,8 @@ def test_the_tails_stay_in_float_and_the_logits_are_not_rounded(net) -> None:
 
 def test_a_bias_that_a_batch_norm_shares_is_rounded_for_its_convolution_alone(net) -> None:
     """The exporter keeps one of two equal arrays; the batch norm must not read int32 in the convolution's units."""
+    biases = Counter(name for node in source().traced.model.graph.node for name in node.input[2:3])
+    assert max(biases.values()) == 2  # the batch norm's and the convolution's are one
     (norm,) = [n for n in net.model.graph.node if n.op_type == "BatchNormalization" and n.input[3].startswith("norm.")]
     assert arrays(net)[norm.input[2]].dtype == np.float32
     convolutions = [node for node in net.model.graph.node if node.op_type == "Conv"]
