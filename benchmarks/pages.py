@@ -149,7 +149,8 @@ def runtimes_block(results: Mapping[str, Any]) -> str:
     return (
         f"{runtimes.table(results['rows'])}\n\n"
         "Medians of one picture at a time; the forms as ratios to the vanilla net with the same runtime and threads, "
-        f"below 1 is faster. Wanted with one thread: {'; '.join(wanted)}. ONNX Runtime {results['onnxruntime']}."
+        f"below 1 is faster. Wanted with one thread (int8 against vanilla int8): {'; '.join(wanted)}. "
+        f"ONNX Runtime {results['onnxruntime']}."
     )
 
 

@@ -40,6 +40,13 @@ def block(results: Mapping[str, Any]) -> str:
     lines += [
         f"| {label} | " + " | ".join(form.format(net[key]) for net in nets.values()) + " |" for label, key, form in ROWS
     ]
+    if results.get("forms"):
+        lines += ["", "The forms of both nets on the device, ms (and ratio to the first):", ""]
+        lines += [
+            f"- `{row['net']}`, {row['form']}: {row['latency_ms_median']:.3f} ({row['ratio']:.2f})"
+            for row in results["forms"]
+        ]
+        lines += [f"- not run: {form} ({reason})" for form, reason in results["forms_left_out"].items()]
     lines += ["", "In words, also written by the program:", ""]
     lines += [f"- {sentence}" for sentence in verdicts(results)]
     lines += [

@@ -44,6 +44,10 @@ def test_the_demo_measures_everything_and_fails_when_accuracy_is_low(tmp_path, c
         assert net["agreement"] == 1.0
         assert net["bundle_bytes"] == (out / f"{name}.gnl").stat().st_size
     forms = results["forms"]
+    assert {row["form"].rpartition("/")[2] for row in forms} == {"float32", "int8"}
+    for name, net in results["nets"].items():
+        assert net["int8"]["bundle_bytes"] == (out / f"{name}-int8.gnl").stat().st_size < net["bundle_bytes"]
+        assert net["int8"]["float32_accuracy_clean"] == net["clean_accuracy"]
     assert forms[0] == {**forms[0], "net": "resnet8", "form": "onnxruntime/plain/float32", "ratio": 1.0}
     assert ("groupnl_resnet8", "onnxruntime/plain/float32") in [(row["net"], row["form"]) for row in forms]
     native = "onnxruntime/native/float32"
@@ -54,6 +58,7 @@ def test_the_demo_measures_everything_and_fails_when_accuracy_is_low(tmp_path, c
     assert results["nets"]["groupnl_resnet8"]["params"] < results["nets"]["resnet8"]["params"]
     page = (out / "report.html").read_text()
     assert "groupnl_resnet8, onnxruntime/plain/float32" in page
+    assert "groupnl_resnet8 in 8 bits:" in page
     assert "groupnl_resnet8" in page
     assert (out / "maps.png").read_bytes().startswith(b"\x89PNG")
     assert not (out / "pictures").exists()

@@ -66,7 +66,8 @@ def test_equals_the_layer_and_the_reference(nlf, normalize, out_channels, reduct
         assert found.shape == (2, out_channels, 6, 5)
         assert torch.isfinite(found).all()
         torch.testing.assert_close(found / scale, (expected / scale).float(), rtol=0, atol=2e-6)
-        torch.testing.assert_close(found / scale, layer(x) / scale, rtol=0, atol=1e-6)
+        apart = 2e-6 if normalize == "batch" else 1e-6  # folding rounds the weights once more
+        torch.testing.assert_close(found / scale, layer(x) / scale, rtol=0, atol=apart)
 
 
 def test_reduction_1_is_the_convolution() -> None:

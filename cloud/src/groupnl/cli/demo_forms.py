@@ -1,6 +1,6 @@
 """The demo's latencies: every form of every bundle, as the device's own command measures them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median_low
@@ -28,17 +28,17 @@ class Forms:
     left_out: dict[str, str]
 
 
-def measure_forms(bundles: Mapping[str, Path], rounds: int) -> Forms:
+def measure_forms(bundles: Mapping[str, Sequence[Path]], rounds: int) -> Forms:
     """Measure the forms of all bundles, of each the median round.
 
     Args:
-        bundles: By net; the first is what the others are compared with.
-        rounds: Of each net, taking turns, so that a busy moment of the machine meets all.
+        bundles: By net; the first form of the first one is what the others are compared with.
+        rounds: Of each bundle, taking turns, so that a busy moment of the machine meets all.
     """
     measured: dict[str, dict[str, list[dict[str, Any]]]] = {net: {} for net in bundles}
     left_out: dict[str, str] = {}
     for _ in range(rounds):
-        for net, path in bundles.items():
+        for net, path in [(net, path) for net, paths in bundles.items() for path in paths]:
             result = run_device(["bench", str(path), *_OPTIONS])
             left_out |= result["left_out"]
             for row in result["rows"]:

@@ -22,6 +22,7 @@ from groupnl.cli.demo_forms import measure_forms
 from groupnl.cli.device_process import run_device
 from groupnl.cli.evaluation_table import table_of
 from groupnl.cli.export import measured_figures
+from groupnl.cli.quantization_gate import gate_of, pictures_for_calibration
 from groupnl.cli.report import write_page
 from groupnl.cli.train import new_net, save_net
 from groupnl.data import ImageSet, load
@@ -45,6 +46,7 @@ CORRUPTIONS = (
 )
 MIN_CLEAN_ACCURACY = 0.7  # both nets: below it something is broken, whatever the seed
 MAPS_LAYER = "layer1.conv1"
+CALIBRATION = 256  # training pictures for the ranges of 8 bits
 BENCH_ROUNDS = 3  # of each net, taking turns, so that a busy moment of the machine meets both
 PACKAGES = ("groupnl", "groupnl-device", "torch", "timm", "accelerate", "onnx", "onnxruntime", "numpy")
 
@@ -80,7 +82,7 @@ def run_demo(out: Path, *, epochs: int, seed: int, say: Say) -> tuple[dict[str, 
         say(f"{name}: running its bundle in a process without PyTorch")
         nets[name]["agreement"] = _agreement(models[name], test_set, preprocessing, out / f"{name}.gnl", pictures)
     say("measuring the forms of each bundle")
-    forms = measure_forms({name: out / f"{name}.gnl" for name in NETS}, BENCH_ROUNDS)
+    forms = measure_forms({name: [out / f"{name}.gnl", out / f"{name}-int8.gnl"] for name in NETS}, BENCH_ROUNDS)
     for name, figures in forms.first.items():
         nets[name] |= figures
     shutil.rmtree(pictures)
@@ -154,16 +156,20 @@ def _train_and_measure(
         model, test_set, preprocessing=preprocessing, corruptions=CORRUPTIONS, batch_size=64, seed=seed, name=name
     )
     say(table_of(result))
-    exported = export_bundle(
+    export = partial(
+        export_bundle,
         model,
-        out / f"{name}.gnl",
         example_input=torch.zeros(1, *preprocessing.input_size),
         preprocessing=preprocessing,
         class_names=train_set.class_names,
         name=name,
         test_images=test_set.images,
-        measured=measured_figures(result),
     )
+    exported = export(path=out / f"{name}.gnl", measured=measured_figures(result))
+    # told, not judged: how much 8 bits may cost is for groupnl export to say
+    told = gate_of(model, test_set, preprocessing, largest_drop=1.0, corruptions=CORRUPTIONS)
+    calibration = pictures_for_calibration(train_set, CALIBRATION)
+    small = export(path=out / f"{name}-int8.gnl", precision="int8", calibration_images=calibration, judge=told)
     return model, {
         "params": cost.params,
         "macs": cost.macs,
@@ -176,6 +182,7 @@ def _train_and_measure(
         "train_accuracy": trained.train_accuracy,
         "train_seconds": trained.seconds,
         "bundle_bytes": exported.size_bytes,
+        "int8": dict(small.manifest.measured["quantization"]) | {"bundle_bytes": small.size_bytes},
         "export_max_relative_difference": exported.agreement.max_relative_difference,
     }
 
