@@ -288,12 +288,16 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="write the figures here; - is the standard output")
     parser.add_argument("--quick", action="store_true", help=f"{', '.join(QUICK)}; fewer runs")
     parser.add_argument("--nets", nargs="+", choices=[case.name for case in CASES], help="default: all")
-    parser.add_argument("--only", nargs="+", metavar="RUNTIME", help="default: all that are installed")
+    parser.add_argument(
+        "--only", nargs="+", metavar="RUNTIME", help="default: all that are installed; with --quick PyTorch is left out"
+    )
     options = parser.parse_args()
     from benchmarks import other_runtimes  # it measures other runtimes as this module measures ONNX Runtime
 
     present = [RUNTIME, *filter(other_runtimes.is_installed, other_runtimes.PACKAGES)]
-    chosen = options.only or present
+    chosen = options.only or [
+        r for r in present if not (options.quick and r.startswith("pytorch"))
+    ]  # compiling is slow
     if unknown := set(chosen) - set(present):
         parser.error(f"--only {min(unknown)}: expected some of {', '.join(present)}, which are installed")
     names = options.nets or (QUICK if options.quick else [case.name for case in CASES])
