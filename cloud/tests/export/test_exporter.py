@@ -197,6 +197,16 @@ def test_a_wrong_native_graph_is_not_written(tmp_path: Path, monkeypatch: pytest
     assert not list(tmp_path.iterdir())
 
 
+def test_the_memory_format_of_training_does_not_show(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = timm.create_model("groupnl_resnet8", num_classes=5)
+    images = torch.zeros(1, 3, HEIGHT, WIDTH)
+    export(net, tmp_path / "usual.gnl", example_input=images)
+    export(net.to(memory_format=torch.channels_last), tmp_path / "last.gnl", example_input=images)
+    assert "Gather" not in operators(tmp_path / "last.gnl")
+    assert operators(tmp_path / "last.gnl") == operators(tmp_path / "usual.gnl")
+
+
 def test_runtimes_are_checked(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"no bundle for 'tflite': expected some of onnxruntime"):
         export(tiny(), tmp_path / "net.gnl", runtimes=["onnxruntime", "tflite"])

@@ -145,8 +145,12 @@ def plain_form(model: nn.Module) -> PlainNet:
 
 
 def frozen_copy(model: nn.Module) -> nn.Module:
-    """A deep copy in evaluation mode, float32, on the CPU, without gradients."""
-    return copy.deepcopy(model).cpu().float().eval().requires_grad_(False)
+    """A deep copy in evaluation mode, float32, on the CPU, without gradients.
+
+    Its weights lie in the usual order: after training in channels_last a trace would write down strides.
+    """
+    copied = copy.deepcopy(model).cpu().float().to(memory_format=torch.contiguous_format)
+    return copied.eval().requires_grad_(False)
 
 
 def describe(name: str, layer: GroupNLConv2d) -> Layer:
