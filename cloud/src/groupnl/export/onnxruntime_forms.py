@@ -35,17 +35,17 @@ def forms_of(source: Source) -> list[Form]:
     plain, native = source.traced.finished(passes), source.traced.finished(passes, native=True)
     if not native.outcomes[NATIVE].changed:
         return [plain_of(source, plain)]
-    weights = _weights(source, [native, plain])
+    weights = shared_weights(source, [native, plain])
     return [_native_form(source, native, weights), _plain_form(source, plain, weights)]
 
 
 def plain_of(source: Source, graph: Graph) -> Form:
     """A graph in standard operators, with the weights that it alone needs."""
-    return _plain_form(source, graph, _weights(source, [graph]))
+    return _plain_form(source, graph, shared_weights(source, [graph]))
 
 
 def _plain_form(source: Source, graph: Graph, weights: bytes) -> Form:
-    _check_constants(source, graph)
+    check_constants(source, graph)
     artifact = Artifact(
         runtime="onnxruntime",
         form="plain",
@@ -71,8 +71,12 @@ def _native_form(source: Source, graph: Graph, weights: bytes) -> Form:
     )
 
 
-def _weights(source: Source, graphs: Sequence[Graph]) -> bytes:
-    """Everything that these graphs are to be shipped, each tensor once, as a safetensors file."""
+def shared_weights(source: Source, graphs: Sequence[Graph]) -> bytes:
+    """Everything that these graphs are to be shipped, each tensor once, as a safetensors file.
+
+    Raises:
+        ExportError: Two of them hold different values under one name.
+    """
     tensors: dict[str, Array] = dict(source.plain.explicit)
     for graph in graphs:
         for name, array in graph.tensors.items():
@@ -83,7 +87,7 @@ def _weights(source: Source, graphs: Sequence[Graph]) -> bytes:
     return serialised
 
 
-def _check_constants(source: Source, graph: Graph) -> None:
+def check_constants(source: Source, graph: Graph) -> None:
     """Refuse a graph that was traced with other bits than a device would rebuild.
 
     Raises:

@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 
-import numpy as np
 import onnx
-import safetensors.numpy
 
-from groupnl.export.errors import ExportError
 from groupnl.export.forms import Form, Source
 from groupnl.export.graph import Graph, Traced
 from groupnl.export.lowering import lowered
+from groupnl.export.onnxruntime_forms import check_constants, shared_weights
 from groupnl.export.passes import NATIVE, Outcome, apply_passes
 from groupnl.export.quantization.lowered_int8 import in_float
 from groupnl.export.quantization.native_int8 import with_native_operators
@@ -70,16 +68,8 @@ def _split(traced: Traced) -> tuple[Traced, dict[str, Outcome]]:
 
 def _form(source: Source, graph: Graph, weights: str, *shared: Graph) -> Form:
     """A graph in standard operators, with a file of the weights that these graphs share."""
-    rebuilt = source.plain.constants
-    tensors: dict[str, np.ndarray] = dict(source.plain.explicit)
     for one in shared:
-        for name, array in one.tensors.items():
-            if name in tensors and not np.array_equal(tensors[name], array):
-                raise ExportError(f"{name}: two graphs of one net hold different values")
-            tensors[name] = array
-        for name, constant in one.constants.items():
-            if not np.array_equal(constant, rebuilt[name]):
-                raise ExportError(f"{name}: the graph holds other values than a device would rebuild")
+        check_constants(source, one)
     artifact = Artifact(
         runtime="onnxruntime",
         form="plain",
@@ -90,7 +80,7 @@ def _form(source: Source, graph: Graph, weights: str, *shared: Graph) -> Form:
     )
     return Form(
         artifact=artifact,
-        entries={GRAPH: graph.onnx, weights: safetensors.numpy.save(tensors)},
+        entries={GRAPH: graph.onnx, weights: shared_weights(source, shared)},
         rebuilt=frozenset(graph.constants),
         outcomes=graph.outcomes,
     )
