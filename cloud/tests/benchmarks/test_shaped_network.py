@@ -52,12 +52,15 @@ def test_the_speed_holds_and_can_be_changed() -> None:
 
 @needs_root
 def test_nothing_is_left_after_an_error() -> None:
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[subprocess.Popen[str]] = []
     own = f"{PREFIX}{os.getpid()}-"
 
     def fail_in_between() -> None:
         with ShapedNetwork(2) as network:
-            started.append(subprocess.Popen([*network.command(0), "sleep", "60"]))
+            sleeper = [*network.command(0), "sh", "-c", "echo ready; exec sleep 60"]
+            started.append(subprocess.Popen(sleeper, stdout=subprocess.PIPE, text=True))
+            assert started[0].stdout is not None
+            assert started[0].stdout.readline() == "ready\n"  # it has entered the namespace
             assert {f"{own}0", f"{own}1", f"{own}switch"} <= set(namespaces())
             raise RuntimeError("in between")
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -217,6 +217,23 @@ def test_two_runs_at_once_share_the_work_of_one(tmp_path: Path) -> None:
     first, *others = [run.result() for run in runs]
     assert others == [first, first]
     assert sum(made) == 2 * 5 * 5
+    write_corrupted(tmp_path / "alone", data, describe(data), change)
+    assert contents(out) == contents(tmp_path / "alone")
+
+
+def test_a_run_that_begins_while_another_looks_is_not_taken_for_a_stranger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = clean_set(), tmp_path / "out"
+    list_folder = Path.iterdir
+
+    def listed_late(folder: Path) -> Iterator[Path]:
+        monkeypatch.setattr(Path, "iterdir", list_folder)
+        write_corrupted(out, data, describe(data), change)
+        return list_folder(folder)
+
+    monkeypatch.setattr(Path, "iterdir", listed_late)
+    write_corrupted(out, data, describe(data), change)
     write_corrupted(tmp_path / "alone", data, describe(data), change)
     assert contents(out) == contents(tmp_path / "alone")
 

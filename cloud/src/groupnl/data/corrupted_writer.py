@@ -167,6 +167,9 @@ def _write_missing(
 
 def _found(folder: Path, header: Header) -> Manifest | None:
     """What a run with an equal header has left; None in a folder that is empty."""
+    names = {
+        path.name for path in folder.iterdir()
+    }  # before the manifest is looked for: another run may begin meanwhile
     if (folder / FILE_NAME).exists():
         manifest = read_manifest(folder)
         if manifest.header != header:
@@ -176,7 +179,7 @@ def _found(folder: Path, header: Header) -> Manifest | None:
                 f"{folder} was begun with {'; '.join(changed)}: give the same settings again, or another folder"
             )
         return manifest
-    if any(path.name not in _UNFINISHED for path in folder.iterdir()):
+    if names - _UNFINISHED:
         raise FileExistsError(
             f"{folder} is not empty and holds no set that groupnl began: give a new folder; nothing was written"
         )
