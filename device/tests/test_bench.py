@@ -8,10 +8,13 @@ import pytest
 
 from groupnl_device import bench as module
 from groupnl_device.bench import bench
+from groupnl_device.bundle import Bundle
 from groupnl_device.cold_start import ColdStart
 from groupnl_device.energy import AtRest
 from groupnl_device.errors import BundleError, NoRunnableArtifactError
+from groupnl_device.manifest import Artifact
 from groupnl_device.measurement import Settings
+from groupnl_device.onnxruntime_adapter import OnnxRuntime, OnnxRuntimeNet
 from groupnl_device.power import Mark, MeterError, now
 from groupnl_device.power_log import PowerLog
 
@@ -134,6 +137,24 @@ def test_without_compare_the_first_form_alone(forms: Path) -> None:
     result = bench(forms, Settings(**QUICK))
     assert [row.artifact for row in result.rows] == ["onnxruntime/plain/float32"]
     assert result.left_out == {}
+
+
+def test_without_compare_a_form_that_does_not_load_is_passed_over(
+    two_forms: bytes, tmp_path: Path, starts: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = OnnxRuntime.load
+
+    def load_others(runtime: OnnxRuntime, bundle: Bundle, artifact: Artifact, *, threads: int) -> OnnxRuntimeNet:
+        if artifact.form == "plain":
+            raise BundleError("the graph does not load")
+        return load(runtime, bundle, artifact, threads=threads)
+
+    monkeypatch.setattr(OnnxRuntime, "load", load_others)
+    path = tmp_path / "forms.gnl"
+    path.write_bytes(two_forms)
+    result = bench(path, Settings(**QUICK))
+    assert [row.artifact for row in result.rows] == ["onnxruntime/other/float32"]
+    assert starts == [(1, 2)]
 
 
 def test_nothing_runs_here(forms: Path, monkeypatch: pytest.MonkeyPatch) -> None:

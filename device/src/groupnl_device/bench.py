@@ -19,7 +19,7 @@ from groupnl_device.latency import summarize
 from groupnl_device.measurement import Measurement, Row, Settings
 from groupnl_device.noise import noise
 from groupnl_device.power import MeterError
-from groupnl_device.runtime import choose, obstacle_to
+from groupnl_device.runtime import Session, choose, obstacle_to
 from groupnl_device.turns import Case, time_in_turns
 
 Say = Callable[[str], object]
@@ -99,11 +99,13 @@ def _artifacts(bundle: Bundle, *, compare: bool) -> tuple[list[int], dict[str, s
 
     Raises:
         NoRunnableArtifactError: Nothing runs here.
+        BundleError: Nothing loads here.
     """
     artifacts = bundle.manifest.artifacts
-    _, chosen = choose(bundle)
     if not compare:
+        chosen = Session(bundle).artifact  # the first that loads, as run takes it
         return [next(place for place, artifact in enumerate(artifacts) if artifact is chosen)], {}
+    choose(bundle)
     obstacles = [obstacle_to(artifact) for artifact in artifacts]
     pairs = zip(artifacts, obstacles, strict=True)
     left_out = {artifact.label: obstacle for artifact, obstacle in pairs if obstacle is not None}
