@@ -3,12 +3,13 @@
 import io
 import struct
 import zipfile
+import zlib
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from groupnl_device.archive import is_safe_name, pack, unpack
+from groupnl_device.archive import is_safe_name, pack, pack_pieces, unpack
 from groupnl_device.errors import (
     BundleError,
     BundleTooLargeError,
@@ -54,6 +55,18 @@ def test_python_reads_the_archive() -> None:
 def test_data_are_aligned() -> None:
     starts = [PACKED.index(data) for data in ENTRIES.values() if data]
     assert [start % 64 for start in starts] == [0, 0, 0]
+
+
+def test_content_may_come_in_pieces_and_is_asked_for_in_order() -> None:
+    asked = []
+
+    def content(name: str) -> list[bytes]:
+        asked.append(name)
+        return [ENTRIES[name][:7], ENTRIES[name][7:]]
+
+    listed = {name: (len(data), zlib.crc32(data)) for name, data in ENTRIES.items()}
+    assert b"".join(pack_pieces(listed, content)) == PACKED
+    assert asked == ["manifest.json", "a/c.bin", "b.bin", "weights"]
 
 
 def test_order_of_the_entries_does_not_change_the_bytes() -> None:

@@ -41,6 +41,7 @@ def test_reads_what_was_written(net, bundle_bytes: bytes, tmp_path: Path) -> Non
     bundle = Bundle.open(path)
     assert bundle.manifest.name == "tiny"
     assert bundle.size_bytes == len(bundle_bytes)
+    assert bundle.manifest_json == unpack(bundle_bytes)["manifest.json"]
     assert {name: bytes(bundle.read(name)) for name in bundle.manifest.entries} == net.entries()
 
 
@@ -142,6 +143,20 @@ def test_compressed_entries(net) -> None:
             Bundle.from_bytes(compressed(net, frame, wrong)).read("extra.bin.zst")
     with pytest.raises(TamperedBundleError, match="cannot be decompressed"):
         Bundle.from_bytes(compressed(net, b"no zstd at all" * 50, 7000)).read("extra.bin.zst")
+
+
+def test_a_frame_that_asks_for_much_memory_is_refused(net) -> None:
+    zstandard = pytest.importorskip("zstandard")
+    wide = zstandard.ZstdCompressionParameters(window_log=27, write_content_size=False)
+    for parameters, allowed in ((wide, False), (zstandard.ZstdCompressionParameters(window_log=23), True)):
+        packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()  # it does not know the size
+        frame = packer.compress(bytes(range(250)) * 4) + packer.flush()
+        bundle = Bundle.from_bytes(compressed(net, frame, 1000))
+        if allowed:
+            assert len(bundle.read("extra.bin.zst")) == 1000
+            continue
+        with pytest.raises(TamperedBundleError, match="cannot be decompressed"):
+            bundle.read("extra.bin.zst")
 
 
 def test_compressed_entries_without_zstandard(net, monkeypatch: pytest.MonkeyPatch) -> None:

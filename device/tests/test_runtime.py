@@ -1,5 +1,8 @@
 """Running a bundle: the right numbers, the first artifact that runs, and no way for a graph to reach a file."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,21 @@ def test_logits_are_those_of_the_definition(net, session: Session, batch: int) -
     found = session.logits(images)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, net.logits(images), rtol=0, atol=2e-6)
+
+
+def test_running_leaves_nothing_behind(bundle_bytes: bytes, tmp_path: Path) -> None:
+    """ONNX Runtime would keep a record of use in these folders."""
+    home, temporary, bundle = tmp_path / "home", tmp_path / "tmp", tmp_path / "tiny.gnl"
+    home.mkdir()
+    temporary.mkdir()
+    bundle.write_bytes(bundle_bytes)
+    run = "import sys; from groupnl_device.runtime import *; Session(Bundle.open(sys.argv[1])).self_test()"
+    kept = {
+        name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    }
+    environment = {**kept, "HOME": str(home), "TMPDIR": str(temporary)}
+    subprocess.run([sys.executable, "-c", run, str(bundle)], env=environment, check=True)
+    assert not list(home.rglob("*")) + list(temporary.rglob("*"))
 
 
 def test_black_pixels_divide_by_no_zero(net, session: Session) -> None:
@@ -103,6 +121,41 @@ def test_self_test(net, session: Session, build) -> None:
     del document["self_test"]
     with pytest.raises(BundleError, match="no sample"):
         Session(Bundle.from_bytes(build(document, entries))).self_test()
+
+
+def in_half(net) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Manifest and entries of the net with its weights in float16, and the net's weights rounded likewise."""
+    document, half = net.manifest(), {name: value.astype(np.float16) for name, value in net.weights.items()}
+    net.weights = {name: value.astype(np.float32) for name, value in half.items()}
+    document["artifacts"][0]["precision"] = "float16"
+    return document, {**net.entries(), "weights.safetensors": safetensors.numpy.save(half)}
+
+
+def test_weights_in_float16_are_widened(net, build) -> None:
+    session = Session(Bundle.from_bytes(build(*in_half(net))))
+    assert session.artifact.label == "onnxruntime/plain/float16"
+    images = noise(3)
+    np.testing.assert_allclose(session.logits(images), net.logits(images), rtol=0, atol=2e-6)
+    assert session.self_test() < 1e-6
+
+
+def test_weights_in_float16_under_another_precision_are_refused(net, build) -> None:
+    document, entries = in_half(net)
+    document["artifacts"][0]["precision"] = "float32"
+    with pytest.raises(BundleError, match="ONNX Runtime refuses the graph"):
+        Session(Bundle.from_bytes(build(document, entries)))
+
+
+def test_pairs_in_float16_are_refused(net, build) -> None:
+    document, entries = in_half(net)
+    layer = document["layers"][0]
+    layer["pairs"] = {"explicit": {"period": "conv.given_period", "shift": "conv.given_shift"}}
+    tensors = safetensors.numpy.load(entries["weights.safetensors"])
+    tensors |= {name: np.ones((2, 2), np.float16) for name in layer["pairs"]["explicit"].values()}
+    entries["weights.safetensors"] = safetensors.numpy.save(tensors)
+    bundle = Bundle.from_bytes(build(document, entries))
+    with pytest.raises(InvalidManifestError, match=r"explicit pairs 'conv\.given_period': float16"):
+        Session(bundle)
 
 
 def test_the_first_artifact_that_runs_is_taken(net, build) -> None:

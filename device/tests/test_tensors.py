@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from groupnl_device.bundle import Bundle
 from groupnl_device.errors import BundleError
-from groupnl_device.tensors import _views, read_tensors
+from groupnl_device.tensors import _views, read_tensors, widened
 
 TENSORS = {
     "b": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -96,3 +96,13 @@ def test_lying_headers(header: object, match: str) -> None:
 def test_headers_that_do_not_fit(content: bytes) -> None:
     with pytest.raises(BundleError, match="header of"):
         read_tensors(_OneEntry(content), "weights")  # type: ignore[arg-type]
+
+
+def test_float16_is_widened_without_rounding_and_the_rest_left_alone() -> None:
+    every = np.arange(2**16, dtype=np.uint16).view(np.float16)
+    every = every[~np.isnan(every)]  # all numbers that float16 has
+    found = widened({"half": every, "float": TENSORS["b"], "whole": TENSORS["a"]})
+    assert found["half"].dtype == np.float32
+    np.testing.assert_array_equal(found["half"].astype(np.float64), every.astype(np.float64))
+    assert found["float"] is TENSORS["b"]
+    assert found["whole"] is TENSORS["a"]

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from groupnl.cli import main
+from groupnl.export import ExportError
 from groupnl.nn import backend, using_backend
 
 
@@ -53,7 +54,27 @@ def test_the_bundle_beside_the_plain_weights(run_json):
     (net,) = run_json("profile", "groupnl_resnet8", "--bundle")["nets"]
     assert 4 * net["params"] < net["state_dict_bytes"] < 4 * net["params"] + 20_000
     assert 4 * net["params"] < net["bundle_bytes"] < 4 * net["params"] + 100_000
-    assert "bundle_error" not in net
+    assert 2 * net["params"] < net["float16_bundle_bytes"] < 2 * net["params"] + 100_000
+    assert net["params"] < net["int8_bundle_bytes"] < net["float16_bundle_bytes"]
+    for precision in ("", "float16_", "int8_"):
+        assert net["params"] < net[f"{precision}published_bytes"] < net[f"{precision}bundle_bytes"]
+    assert not any("bundle_error" in key for key in net)
+
+
+def test_one_precision_alone_can_be_missing(monkeypatch, capsys, tmp_path):
+    def no_int8(source):
+        raise ExportError("no 8 bits today")
+
+    monkeypatch.setattr("groupnl.export.quantization.int8_forms", no_int8)
+    out = tmp_path / "out.json"
+    assert main(["profile", "resnet8", "--image-size", "16", "--bundle", "--json", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "resnet8 has no bundle in int8: no 8 bits today" in said
+    assert "bundle in float16, bytes" in said
+    (net,) = json.loads(out.read_text())["nets"]
+    assert net["int8_bundle_bytes"] is net["int8_published_bytes"] is None
+    assert net["int8_bundle_error"] == "no 8 bits today"
+    assert net["float16_bundle_bytes"] < net["bundle_bytes"]
 
 
 def test_a_net_without_a_bundle_says_why(tmp_path, monkeypatch, capsys):
@@ -61,9 +82,10 @@ def test_a_net_without_a_bundle_says_why(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     arguments = ["own_net_for_bundles:net", "--image-size", "8", "--bundle", "--json", "out.json"]
     assert main(["profile", *arguments]) == 0
-    assert "net has no bundle: the net returns shape (1, 4, 8, 8)" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert said.count("net has no bundle: the net returns shape (1, 4, 8, 8)") == said.count("has no bundle") == 1
     (net,) = json.loads((tmp_path / "out.json").read_text())["nets"]
-    assert net["bundle_bytes"] is None
+    assert net["bundle_bytes"] is net["float16_bundle_bytes"] is net["int8_published_bytes"] is None
     assert "expected one tensor of logits" in net["bundle_error"]
 
 

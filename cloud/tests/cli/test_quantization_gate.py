@@ -100,6 +100,16 @@ def test_figures_are_named_for_the_manifest() -> None:
     }
 
 
+def test_float16_is_judged_likewise(pictures) -> None:
+    net = ByBrightness()
+    judge = gate_of(net, pictures, PREPROCESSING, precision="float16", corruptions=("contrast",))
+    found = judge(Session(net))["quantization"]
+    assert found["float32_accuracy_clean"] == found["float16_accuracy_clean"] == 1
+    assert not any("int8" in key for key in found)
+    with pytest.raises(DisagreementError, match=r"float16 costs more than 1.0% of accuracy: .*Export it in float32"):
+        judge(Session(lambda x: torch.tensor([[1.0, 0.0]]).expand(len(x), 2)))
+
+
 def test_calibration_pictures_are_the_same_each_time_and_none_twice(pictures) -> None:
     one, two = pictures_for_calibration(pictures, 16), pictures_for_calibration(pictures, 16)
     assert torch.equal(one, two)

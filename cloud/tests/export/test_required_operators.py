@@ -53,6 +53,13 @@ def test_it_holds_what_the_runtimes_own_tool_lists(written: Bundle, tmp_path: Pa
     assert "com.microsoft.nchwc" in ours
 
 
+def test_weights_in_float16_need_the_same(written: Bundle, tmp_path: Path) -> None:
+    path, names = tmp_path / "half.gnl", [str(number) for number in range(10)]
+    options = {"example_input": images(1), "preprocessing": preprocessing(), "class_names": names}
+    export_bundle(small(), path, precision="float16", **options)
+    assert required_operators(Bundle.open(path)) == required_operators(written)
+
+
 def test_the_format(written: Bundle) -> None:
     name, *lines = required_operators(written).splitlines()
     assert name == "# groupnl_resnet8"

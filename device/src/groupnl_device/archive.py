@@ -12,7 +12,7 @@ Field layout: PKWARE APPNOTE 6.3.10, sections 4.3.7 (local header), 4.3.12 (cent
 import re
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -76,25 +76,42 @@ def is_safe_name(name: str) -> bool:
     return len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) is not None
 
 
-def pack(entries: Mapping[str, bytes]) -> Iterator[bytes]:
+def pack(entries: Mapping[str, bytes | memoryview]) -> Iterator[bytes | memoryview]:
     """The canonical archive of these entries, piece by piece.
 
     Raises:
         ValueError: No manifest, a name that no reader accepts, or more than 4 GiB.
     """
-    if MANIFEST not in entries:
-        raise ValueError(f"entries {sorted(entries)}: {MANIFEST} is missing")
-    if unsafe := [name for name in entries if not is_safe_name(name)]:
+    listed = {name: (len(data), zlib.crc32(data)) for name, data in entries.items()}
+    return pack_pieces(listed, lambda name: (entries[name],))
+
+
+def pack_pieces(
+    listed: Mapping[str, tuple[int, int]], content: Callable[[str], Iterable[bytes | memoryview]]
+) -> Iterator[bytes | memoryview]:
+    """As :func:`pack`, for entries that need not be in memory: their content is asked for in the archive's order.
+
+    Args:
+        listed: Size in bytes and CRC-32 by name.
+        content: The pieces of an entry; together they have its size and its CRC-32.
+
+    Raises:
+        ValueError: See :func:`pack`.
+    """
+    if MANIFEST not in listed:
+        raise ValueError(f"entries {sorted(listed)}: {MANIFEST} is missing")
+    if unsafe := [name for name in listed if not is_safe_name(name)]:
         raise ValueError(f"entry {unsafe[0]!r}: expected a relative name of letters, digits and _ . - /")
-    if sum(len(data) + 512 for data in entries.values()) > _LARGEST:
+    if sum(size + 512 for size, _ in listed.values()) > _LARGEST:
         raise ValueError("the entries exceed 4 GiB, the most that a bundle can hold")
     rows = []
     offset = 0
-    for name in sorted(entries, key=_order):
-        row = _Entry(name, zlib.crc32(entries[name]), len(entries[name]), offset)
+    for name in sorted(listed, key=_order):
+        size, crc = listed[name]
+        row = _Entry(name, crc, size, offset)
         rows.append(row)
         yield _local_header(row)
-        yield entries[name]
+        yield from content(name)
         offset = row.end
     yield _directory(rows, offset)
 

@@ -17,17 +17,23 @@ from groupnl_device.errors import (
 from groupnl_device.limits import DEFAULT_LIMITS, Limits
 from groupnl_device.manifest import EntryInfo, Manifest
 
+_LEAST_WINDOW, _LARGEST_WINDOW = 2**23, 2**27  # bytes that zstd holds besides: what level 19 takes of any data, and 22
+
 
 class Bundle:
     """A verified bundle in memory.
 
     Attributes:
         manifest: Its description.
+        manifest_json: The same as it is written in the file.
         size_bytes: Of the whole file.
     """
 
-    def __init__(self, manifest: Manifest, entries: Mapping[str, memoryview], size_bytes: int) -> None:
+    def __init__(
+        self, manifest: Manifest, manifest_json: memoryview, entries: Mapping[str, memoryview], size_bytes: int
+    ) -> None:
         self.manifest = manifest
+        self.manifest_json = manifest_json
         self.size_bytes = size_bytes
         self._entries = entries
 
@@ -67,7 +73,7 @@ class Bundle:
                 raise TamperedBundleError(f"entry {name!r}: {len(stored[name])} bytes, {MANIFEST} says {info.size}")
             if hashlib.sha256(stored[name]).hexdigest() != info.sha256:
                 raise TamperedBundleError(f"entry {name!r}: its SHA-256 is not the one in {MANIFEST}")
-        return cls(manifest, stored, len(data))
+        return cls(manifest, raw, stored, len(data))
 
     def read(self, name: str) -> memoryview:
         """Content of an entry, decompressed if its name ends in ``.zst``; otherwise a view, not a copy.
@@ -118,7 +124,8 @@ def _decompress(name: str, stored: memoryview, size: int) -> memoryview:
     except ImportError as error:
         raise BundleError(f"entry {name!r}: compressed; reading it needs the package zstandard") from error
     try:  # one byte more than allowed: an entry that goes on is noticed, not expanded
-        reader = zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(stored, read_across_frames=True)
+        window = min(_LARGEST_WINDOW, max(_LEAST_WINDOW, 1 << size.bit_length()))  # a frame could ask for gigabytes
+        reader = zstandard.ZstdDecompressor(max_window_size=window).stream_reader(stored, read_across_frames=True)
         unpacked: bytes = reader.read(size + 1)
     except zstandard.ZstdError as error:
         raise TamperedBundleError(f"entry {name!r}: cannot be decompressed ({error})") from error

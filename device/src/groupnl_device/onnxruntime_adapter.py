@@ -14,12 +14,18 @@ from groupnl_device.errors import BundleError, InvalidManifestError
 from groupnl_device.manifest import Artifact, Manifest
 from groupnl_device.onnx_external import check_external
 from groupnl_device.requirements import first_line, installed_version, version_numbers
-from groupnl_device.tensors import read_tensors
+from groupnl_device.tensors import read_tensors, widened
 
+HALF = "float16"  # the precision of weights that are widened as they are loaded
+_IN_FLOAT = ("float32", HALF)
 _ROLES = {"graph", "weights"}
 _NATIVE = "groupnl-device-native"
 _NOWHERE = os.path.join(os.devnull, "nowhere")  # noqa: PTH118  # a path that cannot exist
+_TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"  # read when the package is imported for the first time
 _SILENT = 4  # log only what ends the process: errors come as exceptions
+
+# Else ONNX Runtime 1.32 gives the device a number and keeps a record of use in its user's folders.
+os.environ.setdefault(_TELEMETRY_OFF, "1")
 
 
 class OnnxRuntime:
@@ -60,10 +66,21 @@ class OnnxRuntime:
         Raises:
             BundleError: The graph does not load, or is not what the manifest says.
         """
-        weights = read_tensors(bundle, artifact.files["weights"])
-        tensors = add_cuts(weights | rebuild(bundle.manifest.layers, weights), artifact.cuts)
+        tensors = tensors_of(bundle, artifact)
         graph = bytes(bundle.read(artifact.files["graph"]))
         return OnnxRuntimeNet(bundle.manifest, graph, tensors, threads, artifact)
+
+
+def tensors_of(bundle: Bundle, artifact: Artifact) -> dict[str, NDArray[Any]]:
+    """What an artifact's graph is filled with: shipped weights, widened where need be, rebuilt constants, and parts.
+
+    Raises:
+        BundleError: They are not what the manifest says.
+    """
+    shipped = read_tensors(bundle, artifact.files["weights"])
+    constants = rebuild(bundle.manifest.layers, shipped)
+    weights = widened(shipped) if artifact.precision == HALF else shipped
+    return add_cuts(weights | constants, artifact.cuts)
 
 
 class OnnxRuntimeNet:
@@ -93,7 +110,7 @@ class OnnxRuntimeNet:
             return made
 
         try:
-            if native and artifact.precision == "float32":  # 8 bits have another layout
+            if native and artifact.precision in _IN_FLOAT:  # 8 bits have another layout
                 versions = f"onnxruntime {onnxruntime.__version__}, {_NATIVE} {installed_version(_NATIVE)}"
                 opened = open_session(graph, own, options, versions=versions)
             else:

@@ -7,14 +7,18 @@ from typing import Any, NoReturn
 
 _DEEPEST = 16  # lists and objects within each other; a manifest needs six
 _LONGEST_NUMBER = 100  # digits
+_MOST_MARKS = 250_000  # commas, colons and opening brackets: each may take 75 bytes of memory once it is parsed
 
 
 def parse(raw: bytes) -> Any:
-    """Parse UTF-8 without a name twice in an object, NaN, infinity, endless numbers or deep nesting.
+    """Parse UTF-8 without a name twice in an object, NaN, infinity, endless numbers, deep nesting or too many values.
 
     Raises:
         ValueError: What is wrong.
     """
+    marks = sum(raw.count(mark) for mark in b",:[{")
+    if marks > _MOST_MARKS:
+        raise ValueError(f"{marks} commas, colons and opening brackets, at most {_MOST_MARKS} allowed")
     try:
         document = json.loads(
             raw.decode("utf-8"),

@@ -4,6 +4,7 @@ Format: github.com/huggingface/safetensors: 8 bytes of header length, a JSON hea
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,11 @@ def read_tensors(bundle: Bundle, name: str) -> dict[str, NDArray[Any]]:
         return _views(data)
     except (ValueError, KeyError, TypeError) as error:
         raise BundleError(f"entry {name!r}: not a safetensors file that can be read ({error})") from error
+
+
+def widened(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The tensors with those in float16 as float32: every float16 number is one of float32, so nothing is rounded."""
+    return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in tensors.items()}
 
 
 def _views(data: memoryview) -> dict[str, NDArray[Any]]:

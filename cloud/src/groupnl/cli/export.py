@@ -34,7 +34,11 @@ def export(
         typer.Option("--for", metavar="RUNTIME", help="Make it fast there; repeat for several. Default: onnxruntime."),
     ] = None,
     precision: Annotated[
-        str, typer.Option(metavar="P", help="float32; or int8, with ranges from --data's training pictures.")
+        str,
+        typer.Option(
+            metavar="P",
+            help="float32; float16: weights of half the bytes; or int8, with ranges from --data's training pictures.",
+        ),
     ] = "float32",
     calibration_images: Annotated[int, typer.Option(metavar="N", help="For int8: how many training pictures.")] = 256,
     operators: Annotated[
@@ -90,7 +94,8 @@ def export(
                 )
             train_set = load_split(data, "train", data_dir, protocol, found.preprocessing.input_size[1])
             calibration = pictures_for_calibration(train_set, calibration_images)
-            judge = gate_of(found.module, test_set, found.preprocessing)
+        if precision in ("int8", "float16") and test_set is not None:
+            judge = gate_of(found.module, test_set, found.preprocessing, precision=precision)
         try:
             report = export_bundle(
                 found.module,
@@ -118,11 +123,11 @@ def export(
             f"logits differ by at most {agreement.max_relative_difference:.1e} of their scale"
         )
         if told := report.manifest.measured.get("quantization"):
-            output.say(
-                f"accuracy in float32 and int8: clean {told['float32_accuracy_clean']:.1%} and "
-                f"{told['int8_accuracy_clean']:.1%}, under corruption {told['float32_accuracy_under_corruption']:.1%} "
-                f"and {told['int8_accuracy_under_corruption']:.1%}"
+            clean, corrupted = (
+                f"{told[f'float32_accuracy_{what}']:.1%} and {told[f'{precision}_accuracy_{what}']:.1%}"
+                for what in ("clean", "under_corruption")
             )
+            output.say(f"accuracy in float32 and {precision}: clean {clean}, under corruption {corrupted}")
         if operators is not None:
             content = required_operators(Bundle.open(report.path)).encode()
             write_atomically(operators, lambda file: file.write(content))

@@ -1,6 +1,6 @@
 """``groupnl profile``: what nets cost, side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,9 +19,14 @@ _FIGURES = (  # key, in the table, in the chart
     ("activation_bytes", "activations kept for backward, bytes", "activations kept for backward"),
     ("gradient_bytes", "gradients exchanged in a training step, bytes", "gradients of a training step"),
 )
-_FILES = (
-    ("bundle_bytes", "bundle, bytes", "bundle"),
+_FILES = (  # likewise; those without a title are not in the chart
     ("state_dict_bytes", "state dict as safetensors, bytes", "state dict as safetensors"),
+    ("bundle_bytes", "bundle, bytes", "bundle"),
+    ("published_bytes", "  as published", ""),
+    ("float16_bundle_bytes", "bundle in float16, bytes", "bundle in float16"),
+    ("float16_published_bytes", "  as published", ""),
+    ("int8_bundle_bytes", "bundle in int8, bytes", "bundle in int8"),
+    ("int8_published_bytes", "  as published", ""),
 )
 
 
@@ -39,7 +44,10 @@ def profile(
     ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="Show every layer.")] = False,
     bundle: Annotated[
-        bool, typer.Option("--bundle", help="Export each net and show the file's size; some seconds a net.")
+        bool,
+        typer.Option(
+            "--bundle", help="Export each net in each precision and show the files' sizes; a minute or so a net."
+        ),
     ] = False,
     backend: Annotated[
         bool, typer.Option("--backend", help="Show how GroupNL layers run here; GROUPNL_BACKEND forces a way.")
@@ -74,8 +82,8 @@ def profile(
         figures = _FIGURES + _FILES if bundle else _FIGURES
         output.say(_side_by_side(rows, figures))
         for row in rows:
-            if reason := row.get("bundle_error"):
-                output.say(f"{row['name']} has no bundle: {reason}")
+            for reason in _why_no_bundle(row):
+                output.say(reason)
             if layers:
                 output.say(_layer_table(row))
         if backend:
@@ -85,7 +93,7 @@ def profile(
             from groupnl.report import draw_costs
             from groupnl_device.atomic import write_atomically
 
-            picture = draw_costs(rows, {key: title for key, _, title in figures})
+            picture = draw_costs(rows, {key: title for key, _, title in figures if title})
             write_atomically(chart, lambda file: file.write(picture))
             output.say(f"wrote {chart}")
         output.finish({"nets": rows, **({"backend": found_backends} if backend else {})})
@@ -96,13 +104,25 @@ def _figures(net: Net, module: nn.Module, size: tuple[int, int, int], bundle: bo
 
     figures = complexity(module, size).to_dict()
     if bundle:
-        from groupnl.cli.bundle_size import bundle_size
+        from groupnl.cli.bundle_size import bundle_sizes, state_dict_bytes
 
-        found = bundle_size(module, size, net.preprocessing)
-        figures |= {"bundle_bytes": found.bundle_bytes, "state_dict_bytes": found.state_dict_bytes}
-        if found.reason:
-            figures["bundle_error"] = found.reason
+        figures["state_dict_bytes"] = state_dict_bytes(module)
+        for precision, found in bundle_sizes(module, size, net.preprocessing).items():
+            prefix = "" if precision == "float32" else f"{precision}_"
+            figures[f"{prefix}bundle_bytes"] = found.exported_bytes
+            figures[f"{prefix}published_bytes"] = found.published_bytes
+            if found.reason:
+                figures[f"{prefix}bundle_error"] = found.reason
     return figures
+
+
+def _why_no_bundle(row: Mapping[str, Any]) -> list[str]:
+    """A sentence for each precision that cannot be had; where float32 cannot, the others cannot either."""
+    name = row["name"]
+    if "bundle_error" in row:
+        return [f"{name} has no bundle: {row['bundle_error']}"]
+    keys = {precision: f"{precision}_bundle_error" for precision in ("float16", "int8")}
+    return [f"{name} has no bundle in {precision}: {row[key]}" for precision, key in keys.items() if key in row]
 
 
 def _backends() -> dict[str, str | None]:

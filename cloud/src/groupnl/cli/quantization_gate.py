@@ -1,4 +1,4 @@
-"""Is a net in 8 bits still as accurate, clean and under corruption? Asked before its bundle is written."""
+"""Is a net in 8 or 16 bits still as accurate, clean and under corruption? Asked before its bundle is written."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 LARGEST_DROP = 0.01  # of an accuracy: one point
 CORRUPTIONS, SEVERITY = "mce15", 3  # the fifteen of mCE, at the middle of the five severities
+_ADVICE = {
+    "int8": "Give more calibration pictures (--calibration-images), or train the net with normalize='batch' "
+    "(docs/int8.md)",
+    "float16": "Export it in float32",
+}
 MOST_IMAGES = 1000  # of the test pictures, evenly spread: they are run sixteen times, in both precisions
 
 
@@ -36,6 +41,7 @@ def gate_of(
     test_set: "ImageSet",
     preprocessing: "Preprocessing",
     *,
+    precision: str = "int8",
     largest_drop: float = LARGEST_DROP,
     corruptions: Sequence[str] | None = None,
 ) -> "Callable[[Session], dict[str, Any]]":
@@ -45,11 +51,12 @@ def gate_of(
         model: The net in float32.
         test_set: Pictures that neither training nor calibration saw.
         preprocessing: Of both.
+        precision: Of the bundle, ``int8`` or ``float16``.
         largest_drop: Of an accuracy, a share.
         corruptions: By default ``CORRUPTIONS``.
 
     Returns:
-        A function from the session of a quantised net to figures for the manifest. It raises ``DisagreementError``
+        A function from the session of the bundle to figures for the manifest. It raises ``DisagreementError``
         where the clean accuracy, or the mean accuracy under corruption, falls by more than ``largest_drop``.
     """
     from groupnl.evaluation import evaluate
@@ -73,15 +80,15 @@ def gate_of(
         accuracies = {"clean": (before.clean_accuracy, after.clean_accuracy)}
         if before.mean_error is not None and after.mean_error is not None:
             accuracies["under corruption"] = (1 - before.mean_error, 1 - after.mean_error)
-        if complaint := complaint_of(accuracies, largest_drop):
+        if complaint := complaint_of(accuracies, largest_drop, precision):
             raise DisagreementError(f"{complaint} ({len(some)} pictures of {some.name})")
-        return {"quantization": figures_of(accuracies, len(some), some.name)}
+        return {"quantization": figures_of(accuracies, len(some), some.name, precision)}
 
     return judge
 
 
-def complaint_of(accuracies: Mapping[str, tuple[float, float]], largest_drop: float) -> str:
-    """What is wrong with (float, int8) accuracies; empty where no one falls by more than the largest drop."""
+def complaint_of(accuracies: Mapping[str, tuple[float, float]], largest_drop: float, precision: str = "int8") -> str:
+    """What is wrong with accuracies in (float32, precision); empty where none falls by more than the largest drop."""
     lost = {what: before - after for what, (before, after) in accuracies.items()}
     words = [
         f"{what} from {accuracies[what][0]:.1%} to {accuracies[what][1]:.1%}"
@@ -90,16 +97,15 @@ def complaint_of(accuracies: Mapping[str, tuple[float, float]], largest_drop: fl
     ]
     if not words:
         return ""
-    return (
-        f"8 bits cost more than {largest_drop:.1%} of accuracy: {', '.join(words)}. Give more calibration pictures "
-        "(--calibration-images), or train the net with normalize='batch' (docs/int8.md)"
-    )
+    return f"{precision} costs more than {largest_drop:.1%} of accuracy: {', '.join(words)}. {_ADVICE[precision]}"
 
 
-def figures_of(accuracies: Mapping[str, tuple[float, float]], images: int, data: str) -> dict[str, Any]:
-    """What the manifest says of (float, int8) accuracies."""
+def figures_of(
+    accuracies: Mapping[str, tuple[float, float]], images: int, data: str, precision: str = "int8"
+) -> dict[str, Any]:
+    """What the manifest says of accuracies in (float32, precision)."""
     figures: dict[str, Any] = {"data": data, "images": images, "severity": SEVERITY}
     for what, (before, after) in accuracies.items():
         key = what.replace(" ", "_")
-        figures[f"float32_accuracy_{key}"], figures[f"int8_accuracy_{key}"] = before, after
+        figures[f"float32_accuracy_{key}"], figures[f"{precision}_accuracy_{key}"] = before, after
     return figures

@@ -68,7 +68,8 @@ def compare(expected: Logits, found: Logits, *, rounded: bool = False) -> Agreem
     Args:
         expected: Of PyTorch, in float32.
         found: Of the bundle.
-        rounded: Whether the bundle computes in a lower precision: then how far it is off is told, not judged.
+        rounded: Whether the bundle's weights or arithmetic are in a lower precision: then how far it is off is told,
+            not judged.
 
     Raises:
         DisagreementError: They differ by more than the tolerance, or choose another class where that is no near tie;

@@ -98,7 +98,8 @@ def export_bundle(
         test_images: uint8, shape (N, 3, H, W), on which both must agree; by default random ones.
         measured: Figures such as ``clean_accuracy``, for the manifest; numbers, short texts, or mappings of them.
         runtimes: Names of ``groupnl.export.RUNTIMES``; a device takes the first form that it can run.
-        precision: Of weights and arithmetic: ``float32`` or ``int8``.
+        precision: ``float32``; ``float16``, weights in 16 bits that the device widens; ``int8``, weights and
+            arithmetic in 8 bits. The last two for ONNX Runtime only.
         calibration_images: uint8, shape (N, 3, H, W), from which int8 takes the ranges of all maps; a few hundred
             pictures like those that the net will see.
         judge: Called with the last form's session (that form runs everywhere) before anything is written. What it
@@ -228,6 +229,8 @@ def _agreement(
 ) -> tuple[Agreement, float]:
     """Use a form's bytes as a device would and compare the answers: on the pictures, and on the self test's."""
     form = form.stand_in if form.stand_in is not None and obstacle_to(form.artifact) is not None else form
+    if form.unrounded is not None:  # what is left is rounding, which is told and not judged
+        _agreement(draft, form.unrounded, expected, pictures, rounded=False)
     try:
         session = draft.session(form)
         agreement = compare(expected, session_logits(session, pictures), rounded=rounded)

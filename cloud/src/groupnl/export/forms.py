@@ -26,6 +26,8 @@ class Form:
         outcomes: By name, what each rewrite did, for ``--explain``.
         stand_in: A form with the same answers in standard operators, from which this one was not made: it is run
             where this one cannot be, so that no form is written unchecked.
+        unrounded: The same form with the weights that the net has, where those of this one are rounded: it has to
+            agree with the net as closely as any form in float32 does.
     """
 
     artifact: Artifact
@@ -33,6 +35,7 @@ class Form:
     rebuilt: frozenset[str] = frozenset()
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     stand_in: "Form | None" = None
+    unrounded: "Form | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class Source:
         plain: Its GroupNL layers in plain form.
         example: float32, shape (N, 3, H, W), as the net takes it.
         preprocessing: How a picture becomes that input.
-        precision: Of weights and arithmetic, such as ``float32``.
+        precision: As :func:`groupnl.export.export_bundle` takes it.
         calibration: uint8, shape (N, 3, H, W), pictures from which the ranges of a lower precision are taken.
     """
 

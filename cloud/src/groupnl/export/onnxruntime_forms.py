@@ -9,10 +9,12 @@ import safetensors.numpy
 from groupnl.export.errors import ExportError
 from groupnl.export.forms import Form, Source
 from groupnl.export.graph import WEIGHTS, Graph
+from groupnl.export.half_weights import in_half
 from groupnl.export.lowering import lowered
 from groupnl.export.passes import NATIVE, passes_for
 from groupnl.export.passes.network import Array
 from groupnl_device.manifest import Artifact
+from groupnl_device.onnxruntime_adapter import HALF
 
 GRAPH, NATIVE_GRAPH = "graph.onnx", "native.onnx"
 LEAST_ONNXRUNTIME = "1.18"  # the first that reads the IR version (10) which the exporter writes
@@ -29,8 +31,14 @@ def forms_of(source: Source) -> list[Form]:
         from groupnl.export.quantization import int8_forms  # the quantiser takes long to import
 
         return int8_forms(source)
+    if source.precision == HALF:
+        return [in_half(form, WEIGHTS, source.plain.explicit) for form in _float_forms(source)]
     if source.precision != "float32":
-        raise ExportError(f"precision {source.precision!r}: expected float32 or int8")
+        raise ExportError(f"precision {source.precision!r}: expected float32, float16 or int8")
+    return _float_forms(source)
+
+
+def _float_forms(source: Source) -> list[Form]:
     passes = passes_for("onnxruntime")
     plain, native = source.traced.finished(passes), source.traced.finished(passes, native=True)
     if not native.outcomes[NATIVE].changed:

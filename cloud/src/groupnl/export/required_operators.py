@@ -13,10 +13,8 @@ import onnx
 from groupnl.export.errors import ExportError
 from groupnl.export.passes.native import DOMAIN
 from groupnl_device.bundle import Bundle
-from groupnl_device.constants import rebuild
-from groupnl_device.cuts import add_cuts
 from groupnl_device.manifest import Artifact
-from groupnl_device.tensors import read_tensors
+from groupnl_device.onnxruntime_adapter import tensors_of
 
 _BLOCKED = "NchwcTransformer"  # lays maps out in blocks, on x86-64 only
 _DISABLED: tuple[tuple[str, ...], ...] = ((), (_BLOCKED,))
@@ -61,8 +59,7 @@ def _models(bundle: Bundle, artifact: Artifact) -> Iterator[onnx.ModelProto]:
 def _filled(bundle: Bundle, artifact: Artifact) -> onnx.ModelProto:
     """The graph with its values inside."""
     model: onnx.ModelProto = onnx.ModelProto.FromString(bytes(bundle.read(artifact.files["graph"])))
-    weights = read_tensors(bundle, artifact.files["weights"])
-    tensors = add_cuts(weights | rebuild(bundle.manifest.layers, weights), artifact.cuts)
+    tensors = tensors_of(bundle, artifact)
     for initializer in model.graph.initializer:
         if initializer.data_location == onnx.TensorProto.EXTERNAL:
             initializer.CopyFrom(onnx.numpy_helper.from_array(tensors[initializer.name], initializer.name))

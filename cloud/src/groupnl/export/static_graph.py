@@ -58,4 +58,4 @@ def check_precision(source: Source) -> None:
         ExportError: Another precision is wanted.
     """
     if source.precision != "float32":
-        raise ExportError(f"precision {source.precision!r}: expected float32, this runtime is given nothing else")
+        raise ExportError(f"precision {source.precision!r}: expected float32; only onnxruntime is given others")
