@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    bundle_bytes,
     corruptions,
+    delivery_faults,
+    delivery_load,
+    delivery_memory,
+    delivery_patches,
     distillation,
     infer,
     int8_bounds,
@@ -239,6 +244,29 @@ def train_summary(results: Mapping[str, Any]) -> str:
     return train.table([row for row in results["rows"] if row["variant"].split("_")[0] in ("vanilla", "groupnl")])
 
 
+def patches_block(results: Mapping[str, Any]) -> str:
+    """Bytes of patches beside the bundles and general tools; what they cost the device."""
+    packages = _versions(results["packages"])
+    about = f"Nets trained on {results['data']} for {results['base_epochs']} epochs before the change; {packages}."
+    return f"{delivery_patches.table(results['rows'])}\n\n{about}"
+
+
+def patches_cost_block(results: Mapping[str, Any]) -> str:
+    """Time and memory of a patch."""
+    return delivery_patches.device_table(results["rows"])
+
+
+def bundle_bytes_block(results: Mapping[str, Any]) -> str:
+    """Bytes of bundles in each precision, and what float16 does to accuracy."""
+    rows = results["rows"]
+    return (
+        f"{bundle_bytes.bytes_table(rows)}\n\n"
+        f"Nets of [robustness.md](robustness.md), trained on {results['data']}; bytes are of seed {rows[0]['seed']}. "
+        f"{bundle_bytes.accuracy_sentence(rows)} {results['test_images']:,} test pictures, {results['corruptions']}; "
+        f"ONNX Runtime {results['onnxruntime']}."
+    )
+
+
 def _per_million(share: float) -> str:
     """A small share in words."""
     millionths = share * 1e6
@@ -260,9 +288,10 @@ class Block:
             f"{results['epochs']} epochs, {results['test_images']:,} test pictures; " if "epochs" in results else ""
         )
         up = "../" * self.page.count("/")
+        torch = f", torch {results['versions']['torch']}" if "torch" in results["versions"] else ""
         source = (
-            f"`{results['command']}` on {results['hardware']['processor']}, {results['date']}, torch "
-            f"{results['versions']['torch']}; {trained}figures: [results/{self.results}]({up}results/{self.results})."
+            f"`{results['command']}` on {results['hardware']['processor']}, {results['date']}{torch}; "
+            f"{trained}figures: [results/{self.results}]({up}results/{self.results})."
         )
         marks = f"<!-- {self.name}: begin, written by python -m benchmarks.pages -->", f"<!-- {self.name}: end -->"
         return put_between(page, *marks, f"{self.text(results)}\n\n{source}")
@@ -294,6 +323,22 @@ BLOCKS = (
     Block(name="train", page="docs/speed.md", results="train.json", text=train_block),
     Block(name="speed of a layer", page="README.md", results="layer.json", text=layer_sentences),
     Block(name="speed of training", page="README.md", results="train.json", text=train_summary),
+    Block(name="load", page="docs/delivery.md", results="delivery-load.json", text=delivery_load.load_block),
+    Block(name="patches", page="docs/delivery-patches.md", results="delivery-patches.json", text=patches_block),
+    Block(name="patch cost", page="docs/delivery-patches.md", results="delivery-patches.json", text=patches_cost_block),
+    Block(name="bundle bytes", page="docs/bundle.md", results="bundle-bytes.json", text=bundle_bytes_block),
+    Block(
+        name="faults",
+        page="docs/delivery.md",
+        results="delivery-faults.json",
+        text=delivery_faults.faults_block,
+    ),
+    Block(
+        name="client",
+        page="docs/delivery-device.md",
+        results="delivery-memory.json",
+        text=delivery_memory.memory_block,
+    ),
     Block(name="traffic", page="docs/traffic.md", results="traffic.json", text=traffic_page.block),
 )
 

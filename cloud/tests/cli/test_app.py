@@ -9,6 +9,10 @@ import pytest
 from groupnl.cli import main
 
 COMMANDS = [["demo"], ["data", "list"], ["data", "show"], ["train"], ["evaluate"], ["profile"], ["export"], ["report"]]
+COMMANDS += [
+    ["publish"],
+    *(["repo", act] for act in ("init", "list", "renew", "rotate", "retire", "rollout", "recover")),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

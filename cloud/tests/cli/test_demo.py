@@ -56,7 +56,20 @@ def test_the_demo_measures_everything_and_fails_when_accuracy_is_low(tmp_path, c
         assert row["ratio"] == row["latency_ms_median"] / results["nets"]["resnet8"]["latency_ms_median"]
     assert results["seed"] == 4
     assert results["nets"]["groupnl_resnet8"]["params"] < results["nets"]["resnet8"]["params"]
+    steps = results["delivery"]
+    assert [(row["outcome"], row["version"]) for row in steps] == [
+        ("updated, by the whole file", 1),
+        ("updated, by a patch", 2),
+        ("refused, content", 2),
+        ("refused, self-test", 2),
+        ("up to date", 2),
+        ("rolled back", 1),
+    ]
+    assert steps[0]["received_bytes"] == steps[0]["full_bytes"] < results["nets"]["groupnl_resnet8"]["bundle_bytes"]
+    assert 0 < steps[1]["received_bytes"] < steps[1]["full_bytes"]
+    assert "the signed metadata say" in steps[2]["why"]
     page = (out / "report.html").read_text()
+    assert "updated, by a patch" in page
     assert "groupnl_resnet8, onnxruntime/plain/float32" in page
     assert "groupnl_resnet8 in 8 bits:" in page
     assert "groupnl_resnet8" in page

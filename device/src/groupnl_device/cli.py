@@ -1,4 +1,4 @@
-"""The command ``groupnl-device``: run a bundle on pictures, or measure it.
+"""The command ``groupnl-device``: run a bundle on pictures, measure it, keep it up to date.
 
 Exit codes: 0 fine, 1 a result that failed, 2 bad usage or bad input (one line on stderr says what and why).
 """
@@ -41,10 +41,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from groupnl_device.conformance_cli import add_conformance
+    from groupnl_device.delivery_cli import add_delivery
+
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
         prog="groupnl-device",
-        description="Run GroupNL bundles on this device.",
+        description="Run GroupNL bundles on this device, and keep them up to date.",
         epilog=f"{_RUN_EXAMPLE}\n{_BENCH_EXAMPLE.removeprefix('example:')[1:]}",
         formatter_class=raw,
     )
@@ -104,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
             metavar="FILE",
             help="write the result as JSON to FILE; - is stdout, which then holds nothing else",
         )
+    add_delivery(commands, _write_json)
+    add_conformance(commands)
     return parser
 
 

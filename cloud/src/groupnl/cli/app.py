@@ -15,6 +15,8 @@ from groupnl.cli.evaluate import evaluate
 from groupnl.cli.export import export
 from groupnl.cli.output import ResultFailedError
 from groupnl.cli.profile import profile
+from groupnl.cli.publish import publish
+from groupnl.cli.repo import app as repo_app
 from groupnl.cli.report import report
 from groupnl.cli.train import train
 
@@ -33,6 +35,8 @@ app.command()(evaluate)
 app.command()(compare)
 app.command()(profile)
 app.command()(export)
+app.command()(publish)
+app.add_typer(repo_app, name="repo")
 app.command()(report)
 
 

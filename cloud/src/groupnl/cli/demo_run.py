@@ -5,6 +5,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -18,6 +19,7 @@ from torch import nn
 
 from groupnl.analysis import complexity, group_maps
 from groupnl.cli.datasets import preprocessing_of
+from groupnl.cli.demo_delivery import FOLDER, deliver
 from groupnl.cli.demo_forms import measure_forms
 from groupnl.cli.device_process import run_device
 from groupnl.cli.evaluation_table import table_of
@@ -81,6 +83,13 @@ def run_demo(out: Path, *, epochs: int, seed: int, say: Say) -> tuple[dict[str, 
     for name in NETS:
         say(f"{name}: running its bundle in a process without PyTorch")
         nets[name]["agreement"] = _agreement(models[name], test_set, preprocessing, out / f"{name}.gnl", pictures)
+    say("delivery: publishing groupnl_resnet8, then the same net after one more epoch")
+    further = _train_further(models["groupnl_resnet8"], train_set, test_set, preprocessing, out, seed)
+    delivered = deliver(out, out / "groupnl_resnet8.gnl", further, pictures)
+    for row in delivered.rows:
+        say(f"  {row['step']}: {row['outcome']}; version {row['version']} in use")
+    if delivered.answers != predictions(models["groupnl_resnet8"], test_set, preprocessing=preprocessing).tolist():
+        delivered.failures.append("the pulled net chooses other classes than PyTorch")
     say("measuring the forms of each bundle")
     forms = measure_forms({name: [out / f"{name}.gnl", out / f"{name}-int8.gnl"] for name in NETS}, BENCH_ROUNDS)
     for name, figures in forms.first.items():
@@ -96,6 +105,7 @@ def run_demo(out: Path, *, epochs: int, seed: int, say: Say) -> tuple[dict[str, 
         "baseline": "resnet8",
         "forms": forms.rows,
         "forms_left_out": forms.left_out,
+        "delivery": delivered.rows,
         "data": "OpenIcons",
         "classes": classes,
         "train_images": len(train_set),
@@ -116,7 +126,7 @@ def run_demo(out: Path, *, epochs: int, seed: int, say: Say) -> tuple[dict[str, 
     for sentence in verdicts(results):
         say(f"- {sentence}")
     say(f"\nfigures: {out / 'results.json'}\nreport:  {out / 'report.html'}\n{results['seconds']:.0f} seconds in all")
-    return results, _failures(nets)
+    return results, [*_failures(nets), *delivered.failures]
 
 
 def _train_and_measure(
@@ -187,6 +197,27 @@ def _train_and_measure(
     }
 
 
+def _train_further(
+    model: nn.Module, train_set: ImageSet, test_set: ImageSet, preprocessing: Preprocessing, out: Path, seed: int
+) -> Path:
+    """The bundle of a copy of the net after one more epoch."""
+    net = deepcopy(model)
+    config = TrainConfig(epochs=1, batch_size=64, lr=0.01, warmup_epochs=0, crop_padding=3, seed=seed, test_every=1)
+    save = partial(save_net, name="groupnl_resnet8", train_set=train_set)
+    train(net, train_set, test_set, config, out / "runs" / "further", preprocessing=preprocessing, save=save)
+    path = out / "groupnl_resnet8-further.gnl"
+    export_bundle(
+        net,
+        path,
+        example_input=torch.zeros(1, *preprocessing.input_size),
+        preprocessing=preprocessing,
+        class_names=train_set.class_names,
+        name="groupnl_resnet8",
+        test_images=test_set.images,
+    )
+    return path
+
+
 def _agreement(
     model: nn.Module, test_set: ImageSet, preprocessing: Preprocessing, bundle: Path, pictures: Path
 ) -> float:
@@ -208,7 +239,7 @@ def _clear(out: Path) -> None:
     """Remove what an earlier demo wrote, and nothing else."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"--out {out}: is a file; expected a folder")
-    for name in ("runs", "pictures"):
+    for name in ("runs", "pictures", FOLDER):
         shutil.rmtree(out / name, ignore_errors=True)
     for file in (*out.glob("*.gnl"), out / "results.json", out / "report.html", out / "maps.png"):
         file.unlink(missing_ok=True)
