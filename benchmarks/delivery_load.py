@@ -196,7 +196,9 @@ def measure(devices: int, in_flight: int, folder: Path) -> list[dict[str, Any]]:
                     "devices": devices,
                     "updated": sum(row[0] == "updated" for row in found),
                     "failed": [row[3] for row in found if row[3] is not None],
-                    "versions": {str(v): sum(row[1] == v for row in found) for v in sorted({row[1] or 0 for row in found})},
+                    "versions": {
+                        str(v): sum(row[1] == v for row in found) for v in sorted({row[1] or 0 for row in found})
+                    },
                     "seconds": seconds,
                     "requests": len(answers),
                     "sent_bytes": sum(answers),
