@@ -47,6 +47,9 @@ def block(results: Mapping[str, Any]) -> str:
             for row in results["forms"]
         ]
         lines += [f"- not run: {form} ({reason})" for form, reason in results["forms_left_out"].items()]
+    if results.get("delivery"):
+        lines += ["", "Delivered to a device from a signed repository over HTTP:", ""]
+        lines += [_delivered(row) for row in results["delivery"]]
     lines += ["", "In words, also written by the program:", ""]
     lines += [f"- {sentence}" for sentence in verdicts(results)]
     lines += [
@@ -56,6 +59,12 @@ def block(results: Mapping[str, Any]) -> str:
         "[results/demo.json](results/demo.json).",
     ]
     return "\n".join(lines)
+
+
+def _delivered(row: Mapping[str, Any]) -> str:
+    """One step of the delivery."""
+    received = f" ({row['received_bytes']:,} of {row['full_bytes']:,} bytes)" if row["received_bytes"] else ""
+    return f"- {row['step']}: {row['outcome']}{received}; version {row['version']} in use"
 
 
 def written(readme: str, results: Mapping[str, Any]) -> str:
