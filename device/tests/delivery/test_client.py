@@ -361,7 +361,10 @@ def test_a_kill_after_the_switch_is_made_up_for(world: World) -> None:
     assert json.loads(about.read_text())["activated"] is not None
 
 
-def test_a_second_pull_at_the_same_time_is_told_so_and_changes_nothing(world: World) -> None:
+def test_a_second_pull_at_the_same_time_is_told_so_and_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("groupnl_device.delivery.lock._WAIT_SECONDS", 0.0)
     world.publish(1, ONE)
     world.pull()
     world.publish(2, TWO)
