@@ -45,6 +45,14 @@ def test_run_shows_classes_and_probabilities(folder: Path, capsys: pytest.Captur
     assert all(line.count("%") == 2 for line in lines)
 
 
+def test_the_package_is_a_command_too(folder: Path) -> None:
+    command = [sys.executable, "-m", "groupnl_device", "run", str(folder / "tiny.gnl"), str(folder / "nothing.png")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == main(command[3:]) != 0
+    assert ended.stderr.startswith("groupnl-device: ")
+    assert "nothing.png" in ended.stderr
+
+
 def test_json_on_stdout_is_all_there_is(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = folder / "photos" / "b.png"
     assert main(["run", str(folder / "tiny.gnl"), str(picture), "--json", "-", "--top", "9"]) == 0
