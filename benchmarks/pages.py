@@ -181,7 +181,8 @@ def other_runtimes_block(results: Mapping[str, Any]) -> str:
     return (
         f"{runtimes.table(results['rows'])}\n\n"
         "Medians of one picture at a time; the forms as ratios to the vanilla net with the same runtime and threads, "
-        f"below 1 is faster. {_versions(results['runtimes'])}."
+        "below 1 is faster. `pytorch` is eager, `pytorch-compiled` is `torch.compile`. "
+        f"{_versions(results['runtimes'])}."
     )
 
 

@@ -19,6 +19,12 @@ from groupnl.nn.channel_norm import is_channel_norm
 from groupnl.nn.fused import FoldedNorm, FusedLayer
 
 
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same weights in every run: some draws make nets whose answers move by 1e-9 with the last bit of a weight."""
+    torch.manual_seed(2)
+
+
 def lived_in(model, size=(3, 32, 32), dtype=torch.double):
     """Statistics of a batch, weights and biases drawn: as after some training."""
     generator = torch.Generator().manual_seed(1)
