@@ -33,7 +33,7 @@ native: setup ## Build the native operator into .venv and test it; needs a C++ c
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check ./device/native
 	OMP_NUM_THREADS=1 $(BIN)/pytest device/native/tests
 
-test-long: setup ## Wide sweeps and long fuzzing, a few minutes; writes results/test-long.json
+test-long: setup ## Wide sweeps, long fuzzing, 1,000 broken updates: 20 minutes; writes results/test-long.json
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.long_tests --json results/test-long.json
 
 format: setup ## Format and fix what a tool can fix

@@ -156,7 +156,11 @@ def test_a_team_over_loopback_and_one_that_fails() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing(number: signal.Signals, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.traffic", "--quick", "--json", str(tmp_path / "traffic.json")]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
+    try:
+        process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    finally:
+        signal.signal(signal.SIGINT, before)
     first = Path(f"/var/run/netns/{PREFIX}{process.pid}-1")
     deadline = time.monotonic() + 300
     while not (first.exists() and subprocess.check_output(["ip", "netns", "pids", first.name])):
