@@ -78,7 +78,8 @@ def test_a_crash_fails(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_who_stops_the_update_does_not_condemn_the_model(
     model: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    child(monkeypatch, f"import os; os.kill(os.getpid(), {int(number)})")
+    restored = f"signal.signal({int(number)}, signal.SIG_DFL)"  # what nohup starts ignores SIGHUP
+    child(monkeypatch, f"import os, signal; {restored}; os.kill(os.getpid(), {int(number)})")
     with pytest.raises(DeliveryError, match=f"stopped by {number.name}; the next pull repeats it") as error:
         try_model(model)
     assert not isinstance(error.value, SelfTestError)
